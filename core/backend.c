@@ -1,0 +1,251 @@
+/*
+ * Calls into a live backend, made the same for plugins with and without host memory. See backend.h.
+ */
+#include "core/backend.h"
+
+#include <string.h>
+
+#include "core/memory.h"
+
+#define BUFFER_ALIGNMENT 256
+
+bool sf_backend_has_host_memory(const sf_backend *backend) {
+    return (backend->plugin.flags & SF_PLUGIN_HOST_MEMORY) != 0;
+}
+
+bool sf_backend_supports(const sf_backend *backend, sf_op_id op, const sf_op_call *call) {
+    const sf_op_entry *entry = &backend->entries[op];
+    return entry->run && (!entry->supports || entry->supports(call));
+}
+
+/* ---- calls that may fail ---- */
+
+sf_backend_mark sf_backend_enter(sf_backend *backend) {
+    sf_backend_mark first = backend->ctx->error[0];
+    backend->ctx->error[0] = '\0';
+    return first;
+}
+
+sf_status sf_backend_leave(sf_backend *backend, sf_backend_mark mark, sf_status status) {
+    char *error = backend->ctx->error;
+    if (status == SF_OK) {
+        if (!error[0])
+            error[0] = mark;
+        return SF_OK;
+    }
+    if ((unsigned)status > SF_ERROR_INTERNAL)
+        status = SF_ERROR_BACKEND;
+    return error[0] ? status : sf_fail(backend->ctx, status, "%s", sf_status_text(status));
+}
+
+/* ---- buffers ---- */
+
+/* An aligned block with the allocator's own pointer right before it. */
+static sf_status host_buffer_new(sf_context *ctx, uint64_t bytes, void **buffer) {
+    if (bytes > SIZE_MAX - BUFFER_ALIGNMENT - sizeof(void *))
+        SF_FAIL(ctx, ERROR_MEMORY, "out of memory: a buffer of %llu bytes",
+                (unsigned long long)bytes);
+    size_t padded = (size_t)bytes + BUFFER_ALIGNMENT + sizeof(void *);
+    const sf_allocator *allocator = &ctx->options.allocator;
+    char *block = allocator->resize(allocator->user, NULL, padded);
+    if (!block)
+        SF_FAIL(ctx, ERROR_MEMORY, "out of memory: a buffer of %llu bytes",
+                (unsigned long long)bytes);
+    uintptr_t start = (uintptr_t)block + sizeof(void *);
+    size_t skip = (BUFFER_ALIGNMENT - start % BUFFER_ALIGNMENT) % BUFFER_ALIGNMENT;
+    char *aligned = block + sizeof(void *) + skip;
+    memcpy(aligned - sizeof(void *), &block, sizeof(void *));
+    *buffer = aligned;
+    return SF_OK;
+}
+
+static void host_buffer_free(sf_context *ctx, void *buffer) {
+    char *block;
+    memcpy(&block, (char *)buffer - sizeof(void *), sizeof(void *));
+    sf_free(ctx, block);
+}
+
+sf_status sf_backend_buffer_new(sf_backend *backend, uint64_t bytes, void **buffer) {
+    void *made = NULL;
+    if (!backend->plugin.buffer_new) {
+        SF_TRY(host_buffer_new(backend->ctx, bytes, &made));
+    } else {
+        sf_backend_mark mark = sf_backend_enter(backend);
+        SF_TRY(sf_backend_leave(backend, mark,
+                                backend->plugin.buffer_new(backend->instance, bytes, &made)));
+        if (!made)
+            SF_FAIL(backend->ctx, ERROR_BACKEND, "%s gave no buffer of %llu bytes", backend->name,
+                    (unsigned long long)bytes);
+    }
+    *buffer = made;
+    return SF_OK;
+}
+
+void sf_backend_buffer_free(sf_backend *backend, void *buffer) {
+    if (!buffer)
+        return;
+    if (backend->plugin.buffer_new) {
+        backend->plugin.buffer_free(backend->instance, buffer);
+        return;
+    }
+    sf_backend_synchronize(backend); /* something may still be working on it */
+    host_buffer_free(backend->ctx, buffer);
+}
+
+sf_status sf_backend_upload(sf_backend *backend, void *buffer, uint64_t offset, const void *source,
+                            uint64_t bytes) {
+    if (!bytes)
+        return SF_OK;
+    if (backend->plugin.upload) {
+        sf_backend_mark mark = sf_backend_enter(backend);
+        return sf_backend_leave(
+            backend, mark,
+            backend->plugin.upload(backend->instance, buffer, offset, source, bytes));
+    }
+    SF_TRY(sf_backend_synchronize(backend));
+    memcpy((char *)buffer + offset, source, (size_t)bytes);
+    return SF_OK;
+}
+
+sf_status sf_backend_download(sf_backend *backend, void *destination, void *buffer, uint64_t offset,
+                              uint64_t bytes) {
+    if (!bytes)
+        return SF_OK;
+    if (backend->plugin.download) {
+        sf_backend_mark mark = sf_backend_enter(backend);
+        return sf_backend_leave(
+            backend, mark,
+            backend->plugin.download(backend->instance, destination, buffer, offset, bytes));
+    }
+    SF_TRY(sf_backend_synchronize(backend));
+    memcpy(destination, (const char *)buffer + offset, (size_t)bytes);
+    return SF_OK;
+}
+
+sf_status sf_backend_synchronize(sf_backend *backend) {
+    if (!backend->plugin.synchronize)
+        return SF_OK;
+    sf_backend_mark mark = sf_backend_enter(backend);
+    return sf_backend_leave(backend, mark, backend->plugin.synchronize(backend->instance));
+}
+
+/* ---- constants ---- */
+
+typedef struct resident {
+    const void *data; /* the host's bytes */
+    uint64_t bytes;
+    void *buffer; /* NULL: a free place */
+    size_t n_users;
+} resident;
+
+/* Copies of constants on the device, in an open-addressed table keyed by host address and size. */
+struct sf_residents {
+    resident *table;
+    size_t capacity; /* 0 or a power of two, at most half full */
+    size_t count;
+};
+
+static size_t place_of(const void *data, uint64_t bytes, size_t capacity) {
+    uint64_t hash = ((uint64_t)(uintptr_t)data ^ bytes) * UINT64_C(0x9e3779b97f4a7c15);
+    return (size_t)(hash >> 20) & (capacity - 1);
+}
+
+/* The entry of data, or the free place where it belongs; capacity is not 0. */
+static resident *find_resident(const struct sf_residents *residents, const void *data,
+                               uint64_t bytes) {
+    size_t i = place_of(data, bytes, residents->capacity);
+    while (residents->table[i].buffer &&
+           (residents->table[i].data != data || residents->table[i].bytes != bytes))
+        i = (i + 1) & (residents->capacity - 1);
+    return &residents->table[i];
+}
+
+static sf_status make_room(sf_backend *backend) {
+    if (!backend->residents && !(backend->residents = SF_NEW(backend->ctx, struct sf_residents)))
+        return SF_ERROR_MEMORY;
+    struct sf_residents *residents = backend->residents;
+    if ((residents->count + 1) * 2 <= residents->capacity)
+        return SF_OK;
+    struct sf_residents grown = {.capacity = residents->capacity ? residents->capacity * 2 : 64};
+    grown.table = SF_NEW_ARRAY(backend->ctx, resident, grown.capacity);
+    if (!grown.table)
+        return SF_ERROR_MEMORY;
+    for (size_t i = 0; i < residents->capacity; i++) {
+        const resident *moved = &residents->table[i];
+        if (!moved->buffer)
+            continue;
+        *find_resident(&grown, moved->data, moved->bytes) = *moved;
+        grown.count++;
+    }
+    sf_free(backend->ctx, residents->table);
+    *residents = grown;
+    return SF_OK;
+}
+
+/* The table goes with the last constant. */
+static void drop_if_empty(sf_backend *backend) {
+    if (!backend->residents || backend->residents->count)
+        return;
+    sf_free(backend->ctx, backend->residents->table);
+    sf_free(backend->ctx, backend->residents);
+    backend->residents = NULL;
+}
+
+static sf_status copy_constant(sf_backend *backend, const void *data, uint64_t bytes,
+                               void **buffer) {
+    void *made = NULL;
+    SF_TRY(sf_backend_buffer_new(backend, bytes ? bytes : 1, &made));
+    sf_status status = sf_backend_upload(backend, made, 0, data, bytes);
+    if (status != SF_OK)
+        sf_backend_buffer_free(backend, made);
+    else
+        *buffer = made;
+    return status;
+}
+
+sf_status sf_backend_acquire_constant(sf_backend *backend, const void *data, uint64_t bytes,
+                                      void **buffer) {
+    if (sf_backend_has_host_memory(backend)) {
+        *buffer = (void *)data;
+        return SF_OK;
+    }
+    sf_status status;
+    SF_TRY_OUT(make_room(backend));
+    resident *entry = find_resident(backend->residents, data, bytes);
+    if (!entry->buffer) {
+        void *made = NULL;
+        SF_TRY_OUT(copy_constant(backend, data, bytes, &made));
+        *entry = (resident){.data = data, .bytes = bytes, .buffer = made};
+        backend->residents->count++;
+    }
+    entry->n_users++;
+    *buffer = entry->buffer;
+    return SF_OK;
+out:
+    drop_if_empty(backend);
+    return status;
+}
+
+/* Takes an entry out and moves up those that only stand behind it because of it. */
+static void remove_resident(struct sf_residents *residents, resident *entry) {
+    size_t mask = residents->capacity - 1;
+    size_t hole = (size_t)(entry - residents->table);
+    residents->table[hole] = (resident){0};
+    residents->count--;
+    for (size_t i = (hole + 1) & mask; residents->table[i].buffer; i = (i + 1) & mask) {
+        resident moved = residents->table[i];
+        residents->table[i] = (resident){0};
+        *find_resident(residents, moved.data, moved.bytes) = moved;
+    }
+}
+
+void sf_backend_release_constant(sf_backend *backend, const void *data, uint64_t bytes) {
+    if (sf_backend_has_host_memory(backend) || !backend->residents)
+        return;
+    resident *entry = find_resident(backend->residents, data, bytes);
+    if (!entry->buffer || --entry->n_users > 0)
+        return;
+    sf_backend_buffer_free(backend, entry->buffer);
+    remove_resident(backend->residents, entry);
+    drop_if_empty(backend);
+}

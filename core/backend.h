@@ -1,0 +1,58 @@
+/*
+ * A live backend: an opened device of a plugin, behind checked and completed tables.
+ *
+ * core knows a backend only through this file; finding and opening plugins is plugins/registry.h.
+ * Every function works for plugins with and without host memory.
+ */
+#ifndef SF_CORE_BACKEND_H
+#define SF_CORE_BACKEND_H
+
+#include "core/op.h"
+
+typedef struct sf_backend sf_backend;
+
+struct sf_backend {
+    sf_context *ctx;                  /* borrowed */
+    const char *name;                 /* "reference", "cuda:1"; owned by the registry */
+    sf_plugin plugin;                 /* a copy; members that the plugin does not know are zero */
+    sf_host host;                     /* what the plugin was handed */
+    void *instance;                   /* the plugin's own */
+    sf_op_entry entries[SF_OP_COUNT]; /* copies by op; run NULL: the plugin lacks it */
+    struct sf_residents *residents; /* constants that were copied to the device; see residents.h */
+};
+
+bool sf_backend_has_host_memory(const sf_backend *backend);
+
+/* Whether the backend has the op and supports the call (buffers need not be set). */
+bool sf_backend_supports(const sf_backend *backend, sf_op_id op, const sf_op_call *call);
+
+/*
+ * Around a call of the plugin: a status that is none becomes SF_ERROR_BACKEND, and a failure that
+ * left no message gets one, instead of that of an earlier failure.
+ *
+ *     sf_backend_mark mark = sf_backend_enter(b);
+ *     status = sf_backend_leave(b, mark, b->plugin.upload(...));
+ */
+typedef char sf_backend_mark;
+sf_backend_mark sf_backend_enter(sf_backend *backend);
+sf_status sf_backend_leave(sf_backend *backend, sf_backend_mark mark, sf_status status);
+
+/* Device memory, aligned to 256 bytes, not zeroed. */
+sf_status sf_backend_buffer_new(sf_backend *backend, uint64_t bytes, void **buffer);
+void sf_backend_buffer_free(sf_backend *backend, void *buffer);
+sf_status sf_backend_upload(sf_backend *backend, void *buffer, uint64_t offset, const void *source,
+                            uint64_t bytes);
+sf_status sf_backend_download(sf_backend *backend, void *destination, void *buffer, uint64_t offset,
+                              uint64_t bytes);
+sf_status sf_backend_synchronize(sf_backend *backend);
+
+/*
+ * A constant's place on the device: with host memory the host's own bytes, otherwise a copy that
+ * all plans of the backend share. Each acquire needs a release. A constant is known by address and
+ * size: one without bytes may have the address of another.
+ */
+sf_status sf_backend_acquire_constant(sf_backend *backend, const void *data, uint64_t bytes,
+                                      void **buffer);
+void sf_backend_release_constant(sf_backend *backend, const void *data, uint64_t bytes);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * A plan: a graph compiled for a backend. Made once, run many times; a run allocates nothing.
+ *
+ * sf_plan_new() fuses neighbours, writes ops that the backend lacks in simpler ones or places them
+ * on the fallback backend, gives every tensor a place in one arena (tensors whose lives do not
+ * overlap share memory), lets the plugin pack weights, and resolves every operand to an address.
+ */
+#ifndef SF_CORE_PLAN_H
+#define SF_CORE_PLAN_H
+
+#include "core/backend.h"
+#include "core/graph.h"
+
+typedef struct sf_plan sf_plan;
+
+typedef struct sf_plan_options {
+    sf_backend *backend;  /* where to run */
+    sf_backend *fallback; /* for what it lacks; NULL: lacking an op is an error */
+    bool no_fusion;       /* leave the graph as it was written */
+    bool no_memory;       /* only count: no arena, no weights, can't be run (--dry-run) */
+} sf_plan_options;
+
+/* What a plan costs. Bytes of activations only: weights are counted apart. */
+typedef struct sf_plan_stats {
+    uint64_t arena_bytes;    /* planned, on the backend */
+    uint64_t unshared_bytes; /* what the same tensors would take without sharing */
+    uint64_t staging_bytes;  /* on the fallback backend */
+    uint64_t weight_bytes;
+    size_t n_steps;   /* ops that run */
+    size_t n_fused;   /* ops that went into a neighbour */
+    size_t n_lowered; /* ops that were written in simpler ones */
+} sf_plan_stats;
+
+/* How often an op ran off the backend, over the plan's life so far. */
+typedef struct sf_fallback_count {
+    sf_op_id op;
+    uint64_t n_runs;
+    uint64_t bytes_copied; /* between the two backends */
+} sf_fallback_count;
+
+/* Takes the graph over (also when it fails). An error of the graph's building is passed on. */
+sf_status sf_plan_new(sf_context *ctx, sf_graph *graph, const sf_plan_options *options,
+                      sf_plan **plan);
+void sf_plan_free(sf_plan *plan);
+
+const sf_plan_stats *sf_plan_get_stats(const sf_plan *plan);
+/* SF_OP_COUNT numbers: steps of each op on the backend, and those on the fallback. */
+void sf_plan_count_ops(const sf_plan *plan, int *on_backend, int *on_fallback);
+const sf_fallback_count *sf_plan_fallbacks(const sf_plan *plan, int *n_counts);
+
+/* Inputs and outputs by name; -1: none of that name. */
+int sf_plan_n_inputs(const sf_plan *plan);
+int sf_plan_find_input(const sf_plan *plan, const char *name);
+const char *sf_plan_input_name(const sf_plan *plan, int input);
+const sf_spec *sf_plan_input_spec(const sf_plan *plan, int input);
+int sf_plan_n_outputs(const sf_plan *plan);
+int sf_plan_find_output(const sf_plan *plan, const char *name);
+const char *sf_plan_output_name(const sf_plan *plan, int output);
+const sf_spec *sf_plan_output_spec(const sf_plan *plan, int output);
+
+/* Copies contiguous host data in (before a run) and out (after it). bytes must be the tensor's. */
+sf_status sf_plan_write(sf_plan *plan, int input, const void *data, size_t bytes);
+sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes);
+
+/*
+ * Uses memory of the plan's backend as an input or output instead of the arena's, without a copy.
+ * desc must be contiguous and of the right type and shape. It stays bound until the next bind.
+ */
+sf_status sf_plan_bind_input(sf_plan *plan, int input, const sf_tensor_desc *desc);
+sf_status sf_plan_bind_output(sf_plan *plan, int output, const sf_tensor_desc *desc);
+
+/* Runs all steps. Allocates nothing. Errors name op and node. */
+sf_status sf_plan_run(sf_plan *plan);
+
+/*
+ * Finds where NaN or infinity first appeared: runs again, looking at every step's output. Fills
+ * text with "group_norm \"mid_block.resnets.0.norm1\"", or "" if all is finite. Slow; for messages.
+ */
+sf_status sf_plan_find_nonfinite(sf_plan *plan, char *text, size_t text_bytes);
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * What the phases of planning hand to each other. A graph becomes a plan in this order:
+ *
+ *   fuse.c      joins neighbours (conv2d + silu, linear + add) where the backend has the joined op
+ *   place.c     writes the graph anew: per op the backend, simpler ops, or the fallback; views get
+ * layouts schedule.c  the list of steps with the copies between the two backends memory.c lifetimes
+ * and offsets in the arenas resolve.c   allocates, resolves operands to addresses, lets the plugin
+ * prepare run.c       runs
+ */
+#ifndef SF_CORE_PLAN_INTERNAL_H
+#define SF_CORE_PLAN_INTERNAL_H
+
+#include "core/plan.h"
+
+/* The two backends of a plan. */
+typedef enum sf_side { SF_SIDE_BACKEND, SF_SIDE_FALLBACK, SF_N_SIDES } sf_side;
+
+/* How a value lies in the memory of its root: the node that it is a view of, or itself. */
+typedef struct sf_layout {
+    sf_value root;
+    int64_t offset; /* elements from the root's start */
+    int64_t strides[SF_MAX_DIMS];
+} sf_layout;
+
+typedef enum sf_place_kind {
+    SF_PLACE_ARENA,
+    SF_PLACE_CONSTANT, /* a weight: memory of its own, shared by plans */
+    SF_PLACE_BOUND,    /* the caller's memory */
+} sf_place_kind;
+
+/* Memory of one root on one side, or a step's scratch. */
+typedef struct sf_place {
+    sf_place_kind kind;
+    sf_side side;
+    sf_value root; /* SF_NO_VALUE: scratch */
+    uint64_t bytes;
+    uint64_t offset; /* in the arena, or of the bound memory */
+    void *buffer;    /* resolved */
+    int first, last; /* steps between which it is alive, both included */
+} sf_place;
+
+#define SF_NO_PLACE (-1)
+
+typedef enum sf_step_kind { SF_STEP_OP, SF_STEP_COPY } sf_step_kind;
+
+typedef struct sf_operand {
+    int place;            /* SF_NO_PLACE: absent */
+    uint64_t view_offset; /* bytes from the place's start */
+} sf_operand;
+
+typedef struct sf_step {
+    sf_step_kind kind;
+    sf_side side;  /* op: where it runs. copy: where it goes to */
+    sf_value node; /* op: the node. copy: the root that is copied */
+    sf_op_id op;   /* copy: the op that needs it */
+    sf_operand inputs[SF_MAX_INPUTS];
+    sf_operand output;
+    int scratch; /* place of the workspace, SF_NO_PLACE: none */
+    sf_op_call call;
+    sf_tensor_desc input_descs[SF_MAX_INPUTS];
+    sf_tensor_desc output_desc;
+    void *prepared;
+    bool is_prepared;
+} sf_step;
+
+struct sf_plan {
+    sf_context *ctx;
+    sf_plan_options options;
+    sf_backend *backends[SF_N_SIDES]; /* [1] NULL: no fallback */
+    bool shared_memory;               /* both sides use host addresses: no copies */
+    sf_graph *source;                 /* as given, then fused; owns names and constants */
+    sf_graph *graph;                  /* as placed */
+    sf_layout *layouts;               /* of graph's nodes */
+    size_t layouts_capacity;
+    sf_side *sides; /* of graph's nodes */
+    size_t sides_capacity;
+    int *place_of[SF_N_SIDES]; /* of graph's roots */
+    sf_place *places;
+    size_t n_places, places_capacity;
+    sf_step *steps;
+    size_t n_steps, steps_capacity;
+    sf_value *inputs; /* nodes of graph */
+    int n_inputs;
+    uint64_t arena_bytes[SF_N_SIDES];
+    void *arenas[SF_N_SIDES];
+    bool busy[SF_N_SIDES]; /* ops may still be working since the last synchronize */
+    sf_plan_stats stats;
+    sf_fallback_count fallbacks[SF_OP_COUNT];
+    int n_fallbacks;
+};
+
+sf_status sf_plan_fuse(sf_plan *plan);
+sf_status sf_plan_place(sf_plan *plan);
+sf_status sf_plan_schedule(sf_plan *plan);
+void sf_plan_describe_steps(sf_plan *plan); /* calls without buffers */
+sf_status sf_plan_assign_memory(sf_plan *plan);
+sf_status sf_plan_resolve(sf_plan *plan);
+void sf_plan_release(sf_plan *plan); /* undoes resolve, also where it stopped half-way */
+
+/* Writes a place's address into all operands that lie in it. */
+void sf_plan_point_operands(sf_plan *plan, int place);
+
+/* ---- layouts (layout.c) ---- */
+
+void sf_layout_contiguous(const sf_spec *spec, sf_value root, sf_layout *layout);
+bool sf_layout_is_contiguous(const sf_spec *spec, const sf_layout *layout);
+
+/* The layout of a view op's output; the input of a reshape must be contiguous. */
+void sf_layout_of_view(const sf_node *node, const sf_spec *input, const sf_layout *input_layout,
+                       sf_layout *layout);
+
+/* A tensor description without a buffer; spec SF_NONE gives that of an absent input. */
+void sf_describe(const sf_spec *spec, const sf_layout *layout, bool constant, sf_tensor_desc *desc);
+
+/* A call of the node's op; inputs and output must live as long as the call. */
+sf_op_call sf_describe_call(const sf_node *node, const sf_tensor_desc *inputs,
+                            const sf_tensor_desc *output);
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * Resolving: allocates the arenas, brings the weights to their backends, writes every operand's
+ * address and lets the plugin prepare each op.
+ */
+#include "core/plan/internal.h"
+
+/* ---- calls ---- */
+
+static void describe_operand(const sf_plan *plan, sf_value value, sf_tensor_desc *desc) {
+    const sf_spec *spec = sf_value_spec(plan->graph, value);
+    sf_layout absent;
+    const sf_layout *layout = &absent;
+    bool constant = false;
+    if (value == SF_NO_VALUE) {
+        sf_layout_contiguous(spec, value, &absent);
+    } else {
+        layout = &plan->layouts[value];
+        constant = plan->graph->nodes[layout->root].kind == SF_NODE_CONSTANT;
+    }
+    sf_describe(spec, layout, constant, desc);
+}
+
+void sf_plan_describe_steps(sf_plan *plan) {
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        sf_step *step = &plan->steps[s];
+        if (step->kind != SF_STEP_OP)
+            continue;
+        const sf_node *node = &plan->graph->nodes[step->node];
+        for (int i = 0; i < node->n_inputs; i++)
+            describe_operand(plan, node->inputs[i], &step->input_descs[i]);
+        describe_operand(plan, step->node, &step->output_desc);
+        step->call = sf_describe_call(node, step->input_descs, &step->output_desc);
+    }
+}
+
+/* ---- addresses ---- */
+
+static void point(const sf_plan *plan, const sf_operand *operand, sf_tensor_desc *desc) {
+    const sf_place *place = &plan->places[operand->place];
+    desc->buffer = place->buffer;
+    desc->offset = place->offset + operand->view_offset;
+}
+
+void sf_plan_point_operands(sf_plan *plan, int place) {
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        sf_step *step = &plan->steps[s];
+        for (int i = 0; i < SF_MAX_INPUTS; i++)
+            if (step->inputs[i].place == place)
+                point(plan, &step->inputs[i], &step->input_descs[i]);
+        if (step->output.place == place)
+            point(plan, &step->output, &step->output_desc);
+        if (step->scratch == place) {
+            step->call.workspace_buffer = plan->places[place].buffer;
+            step->call.workspace_offset = plan->places[place].offset;
+        }
+    }
+}
+
+/* The same for all places at once. */
+static void point_all(sf_plan *plan) {
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        sf_step *step = &plan->steps[s];
+        for (int i = 0; i < SF_MAX_INPUTS; i++)
+            if (step->inputs[i].place != SF_NO_PLACE)
+                point(plan, &step->inputs[i], &step->input_descs[i]);
+        point(plan, &step->output, &step->output_desc);
+        if (step->scratch != SF_NO_PLACE) {
+            step->call.workspace_buffer = plan->places[step->scratch].buffer;
+            step->call.workspace_offset = plan->places[step->scratch].offset;
+        }
+    }
+}
+
+/* ---- memory ---- */
+
+/* A side's arena, made when first wanted: tensors without elements need a buffer as well. */
+static sf_status get_arena(sf_plan *plan, sf_side side, void **buffer) {
+    uint64_t bytes = plan->arena_bytes[side] ? plan->arena_bytes[side] : 1;
+    if (!plan->arenas[side])
+        SF_TRY(sf_backend_buffer_new(plan->backends[side], bytes, &plan->arenas[side]));
+    *buffer = plan->arenas[side];
+    return SF_OK;
+}
+
+static sf_status allocate(sf_plan *plan) {
+    for (size_t i = 0; i < plan->n_places; i++) {
+        sf_place *place = &plan->places[i];
+        if (place->kind == SF_PLACE_ARENA)
+            SF_TRY(get_arena(plan, place->side, &place->buffer));
+        else
+            SF_TRY(sf_backend_acquire_constant(plan->backends[place->side],
+                                               plan->graph->nodes[place->root].data, place->bytes,
+                                               &place->buffer));
+    }
+    return SF_OK;
+}
+
+static sf_status prepare(sf_plan *plan) {
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        sf_step *step = &plan->steps[s];
+        if (step->kind != SF_STEP_OP)
+            continue;
+        sf_backend *backend = plan->backends[step->side];
+        const sf_op_entry *entry = &backend->entries[step->op];
+        if (!entry->prepare)
+            continue;
+        sf_backend_mark mark = sf_backend_enter(backend);
+        sf_status status = sf_backend_leave(
+            backend, mark, entry->prepare(backend->instance, &step->call, &step->prepared));
+        if (status != SF_OK)
+            return sf_fail_in(plan->ctx, status, "%s \"%s\" on %s", step->call.op,
+                              plan->graph->nodes[step->node].name, backend->name);
+        step->call.prepared = step->prepared;
+        step->is_prepared = true;
+    }
+    return SF_OK;
+}
+
+sf_status sf_plan_resolve(sf_plan *plan) {
+    SF_TRY(allocate(plan));
+    point_all(plan);
+    return prepare(plan);
+}
+
+void sf_plan_release(sf_plan *plan) {
+    for (int side = 0; side < SF_N_SIDES; side++)
+        if (plan->busy[side])
+            sf_backend_synchronize(plan->backends[side]);
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        sf_step *step = &plan->steps[s];
+        if (!step->is_prepared)
+            continue;
+        const sf_op_entry *entry = &plan->backends[step->side]->entries[step->op];
+        if (entry->release)
+            entry->release(plan->backends[step->side]->instance, step->prepared);
+    }
+    for (size_t i = 0; i < plan->n_places; i++) {
+        const sf_place *place = &plan->places[i];
+        if (place->kind == SF_PLACE_CONSTANT && place->buffer)
+            sf_backend_release_constant(plan->backends[place->side],
+                                        plan->graph->nodes[place->root].data, place->bytes);
+    }
+    for (int side = 0; side < SF_N_SIDES; side++)
+        if (plan->arenas[side])
+            sf_backend_buffer_free(plan->backends[side], plan->arenas[side]);
+}
