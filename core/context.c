@@ -117,7 +117,8 @@ sf_status sf_fail_in(sf_context *ctx, sf_status status, const char *format, ...)
     va_end(arguments);
     memcpy(what, ctx->error, sizeof what);
     size_t used = (size_t)snprintf(ctx->error, sizeof ctx->error, "%s: ", where);
-    snprintf(ctx->error + used, sizeof ctx->error - used, "%s", what);
+    size_t room = sizeof ctx->error - used;
+    snprintf(ctx->error + used, room, "%.*s", (int)room - 1, what);
     return status;
 }
 

@@ -45,8 +45,11 @@ void sf_log_v(sf_context *ctx, sf_log_level level, const char *format, va_list a
 /* Reports progress; SF_ERROR_CANCELLED if the callback asks to stop. */
 sf_status sf_report_progress(sf_context *ctx, const sf_progress *progress);
 
-/* return sf_fail(...): the message names file, op or tensor, and the numbers. */
-#define SF_FAIL(ctx, code, ...) return sf_fail((ctx), SF_##code, __VA_ARGS__)
+/*
+ * return sf_fail(...): the message names file, op or tensor, and the numbers. The status stands there
+ * once more so that the compiler and analysers see that it is not SF_OK.
+ */
+#define SF_FAIL(ctx, code, ...) return (sf_fail((ctx), SF_##code, __VA_ARGS__), SF_##code)
 
 /* Passes a failure on to the caller. */
 #define SF_TRY(expression)                                                                         \
@@ -67,7 +70,8 @@ sf_status sf_report_progress(sf_context *ctx, const sf_progress *progress);
 
 #define SF_FAIL_OUT(ctx, code, ...)                                                                \
     do {                                                                                           \
-        status = sf_fail((ctx), SF_##code, __VA_ARGS__);                                           \
+        sf_fail((ctx), SF_##code, __VA_ARGS__);                                                    \
+        status = SF_##code;                                                                        \
         goto out;                                                                                  \
     } while (0)
 

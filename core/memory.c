@@ -7,7 +7,11 @@
 #include <string.h>
 
 bool sf_multiply_size(size_t a, size_t b, size_t *product) {
-    return !__builtin_mul_overflow(a, b, product);
+    size_t result;
+    if (__builtin_mul_overflow(a, b, &result))
+        return false;
+    *product = result;
+    return true;
 }
 
 bool sf_multiply_i64(int64_t a, int64_t b, int64_t *product) {

@@ -328,7 +328,7 @@ typedef struct sf_sampler_info {
 } sf_sampler_info;
 
 /* All samplers; *n_samplers of them. Static. */
-const sf_sampler_info *sf_sampler_list(int *n_samplers);
+const sf_sampler_info *const *sf_sampler_list(int *n_samplers);
 
 /*
  * Runs a sampler on recorded model outputs instead of a model, to compare samplers of different

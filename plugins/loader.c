@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "core/memory.h"
+#include "plugins/elf.h"
 
 /* What every version has: without these bytes a struct can't be used at all. */
 #define LEAST_PLUGIN_BYTES offsetof(sf_plugin, probe)
@@ -134,14 +135,16 @@ static bool check_descriptor(sf_loaded_plugin *loaded, const sf_plugin *given,
 
 /* ---- the file ---- */
 
-/* dlopen() would wait for ever on a pipe. */
+/* dlopen() would wait for ever on a pipe and die of a file that was cut short. */
 static bool check_file(sf_loaded_plugin *loaded) {
     struct stat about;
     if (!is_identifier(loaded->name))
         return refuse(loaded, "a plugin's name has letters, digits and '_' alone");
     if (stat(loaded->file, &about) != 0)
         return refuse(loaded, "can't be read: %s", strerror(errno));
-    return S_ISREG(about.st_mode) || refuse(loaded, "not a regular file");
+    if (!S_ISREG(about.st_mode))
+        return refuse(loaded, "not a regular file");
+    return sf_elf_is_whole(loaded->file) || refuse(loaded, "the file is cut short");
 }
 
 /* The size of the data that a symbol names; 0 for code, SIZE_MAX if it can't be told. */

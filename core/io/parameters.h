@@ -9,7 +9,7 @@
  * The format is ambiguous (a prompt's line may begin with "Negative prompt:") and keeps no exact
  * whitespace; what must be repeated exactly goes into a text of its own. Reference:
  * create_infotext() in modules/processing.py and parse_generation_parameters() in
- * modules/infotext_utils.py of AUTOMATIC1111/stable-diffusion-webui 1.10. Letters are ASCII letters
+ * modules/infotext_utils.py of AUTOMATIC1111/stable-diffusion-webui. Letters are ASCII letters
  * and every byte past 127, blanks are ASCII blanks.
  */
 #ifndef SF_CORE_IO_PARAMETERS_H

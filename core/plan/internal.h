@@ -52,7 +52,7 @@ typedef struct sf_step {
     sf_step_kind kind;
     sf_side side;  /* op: where it runs. copy: where it goes to */
     sf_value node; /* op: the node. copy: the root that is copied */
-    sf_op_id op;   /* copy: the op that needs it */
+    sf_op_id op;   /* copy: the op that is not on the backend */
     sf_operand inputs[SF_MAX_INPUTS];
     sf_operand output;
     int scratch; /* place of the workspace, SF_NO_PLACE: none */

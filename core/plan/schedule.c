@@ -48,7 +48,10 @@ static sf_status add_step(sf_plan *plan, const sf_step *step) {
     return SF_OK;
 }
 
-/* The root's place on a side; adds a copy from the other side where it is only there. */
+/*
+ * The root's place on a side; adds a copy from the other side where it is only there. The copy is on
+ * account of the op that is not on the backend: the one that reads it, or the one that made it.
+ */
 static sf_status need_root(sf_plan *plan, sf_value root, sf_side side, sf_op_id for_op,
                            int *place) {
     side = memory_side(plan, side);
@@ -60,7 +63,8 @@ static sf_status need_root(sf_plan *plan, sf_value root, sf_side side, sf_op_id 
     SF_TRY(add_root_place(plan, root, side, place));
     if (from == SF_NO_PLACE || plan->places[*place].kind == SF_PLACE_CONSTANT)
         return SF_OK;
-    sf_step copy = empty_step(SF_STEP_COPY, side, root, for_op);
+    sf_op_id op = side == SF_SIDE_FALLBACK ? for_op : plan->graph->nodes[root].op;
+    sf_step copy = empty_step(SF_STEP_COPY, side, root, op);
     copy.inputs[0].place = from;
     copy.output.place = *place;
     return add_step(plan, &copy);
