@@ -1,0 +1,5 @@
+# Short programs against the public header. The tests build and run them.
+
+check_PROGRAMS += examples/draw
+examples_draw_SOURCES = examples/draw.c
+examples_draw_LDADD = libsfumato.la

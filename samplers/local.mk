@@ -1,0 +1,23 @@
+# The samplers and their schedules.
+libsfumato_internal_la_SOURCES += samplers/arithmetic.c
+libsfumato_internal_la_SOURCES += samplers/beta_quantile.c
+libsfumato_internal_la_SOURCES += samplers/class.h
+libsfumato_internal_la_SOURCES += samplers/config.c
+libsfumato_internal_la_SOURCES += samplers/config.h
+libsfumato_internal_la_SOURCES += samplers/ddim.c
+libsfumato_internal_la_SOURCES += samplers/ddpm.c
+libsfumato_internal_la_SOURCES += samplers/denoised.c
+libsfumato_internal_la_SOURCES += samplers/euler.c
+libsfumato_internal_la_SOURCES += samplers/loop.c
+libsfumato_internal_la_SOURCES += samplers/loop.h
+libsfumato_internal_la_SOURCES += samplers/names.h
+libsfumato_internal_la_SOURCES += samplers/options.def
+libsfumato_internal_la_SOURCES += samplers/replay.c
+libsfumato_internal_la_SOURCES += samplers/sampler.c
+libsfumato_internal_la_SOURCES += samplers/sampler.h
+libsfumato_internal_la_SOURCES += samplers/samplers.def
+libsfumato_internal_la_SOURCES += samplers/schedule.c
+libsfumato_internal_la_SOURCES += samplers/schedule.h
+libsfumato_internal_la_SOURCES += samplers/schedules.def
+libsfumato_internal_la_SOURCES += samplers/sigmas.c
+libsfumato_internal_la_SOURCES += samplers/timesteps.c

@@ -1,0 +1,102 @@
+# The test suite: one program, tests/check_sfumato [SUITE...]. It finds plugins in the build tree,
+# models and data in the source tree, so it can be run from anywhere.
+
+if TESTS_WANTED
+check_PROGRAMS += tests/check_sfumato
+TESTS = tests/check_sfumato
+endif
+
+tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DSF_TEST_CC='"$(CC)"' -DSF_TEST_CFLAGS='"$(CFLAGS) $(SANITIZER_FLAGS)"' \
+	-DSF_TEST_SOURCE_DIR='"$(abs_top_srcdir)"' \
+	-DSF_TEST_BUILD_DIR='"$(abs_top_builddir)"' \
+	-DSF_TEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
+	-DSF_TEST_MODEL_DIR='"$(abs_top_srcdir)/data/models/emoji"'
+tests_check_sfumato_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS)
+tests_check_sfumato_LDADD = libsfumato_internal.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm
+
+EXTRA_DIST += tests/data tests/oracle
+
+# Plugins of the tests alone are modules that are never installed: tests/plugins/.libs/NAME.so.
+TEST_PLUGIN_LINK = $(PLUGIN_LDFLAGS) -rpath /nowhere
+
+if TESTS_WANTED
+check_LTLIBRARIES += tests/plugins/fake.la tests/plugins/hostile.la
+endif
+
+tests_plugins_fake_la_LDFLAGS = $(TEST_PLUGIN_LINK)
+tests_plugins_fake_la_SOURCES = tests/plugins/fake.c tests/plugins/fake.h
+tests_plugins_hostile_la_LDFLAGS = $(TEST_PLUGIN_LINK)
+tests_plugins_hostile_la_SOURCES = \
+	tests/plugins/hostile/descriptors.c \
+	tests/plugins/hostile/devices.c \
+	tests/plugins/hostile/entries.c \
+	tests/plugins/hostile/hostile.h
+
+tests_check_sfumato_SOURCES = tests/main.c tests/suites.def
+tests_check_sfumato_SOURCES += tests/build/test_install.c
+tests_check_sfumato_SOURCES += tests/build/test_library.c
+tests_check_sfumato_SOURCES += tests/cli/test_backends.c
+tests_check_sfumato_SOURCES += tests/cli/test_bad_input.c
+tests_check_sfumato_SOURCES += tests/cli/test_examples.c
+tests_check_sfumato_SOURCES += tests/cli/test_generate.c
+tests_check_sfumato_SOURCES += tests/cli/test_inspect.c
+tests_check_sfumato_SOURCES += tests/cli/test_run.c
+tests_check_sfumato_SOURCES += tests/cli/test_usage.c
+tests_check_sfumato_SOURCES += tests/core/test_context.c
+tests_check_sfumato_SOURCES += tests/core/test_dtype.c
+tests_check_sfumato_SOURCES += tests/core/test_eager.c
+tests_check_sfumato_SOURCES += tests/core/test_graph.c
+tests_check_sfumato_SOURCES += tests/core/test_memory.c
+tests_check_sfumato_SOURCES += tests/core/test_plan.c
+tests_check_sfumato_SOURCES += tests/core/test_plan_fallback.c
+tests_check_sfumato_SOURCES += tests/core/test_plan_random.c
+tests_check_sfumato_SOURCES += tests/core/test_rng.c
+tests_check_sfumato_SOURCES += tests/core/test_tensor.c
+tests_check_sfumato_SOURCES += tests/core/test_text.c
+tests_check_sfumato_SOURCES += tests/io/test_file.c
+tests_check_sfumato_SOURCES += tests/io/test_json.c
+tests_check_sfumato_SOURCES += tests/io/test_parameters.c
+tests_check_sfumato_SOURCES += tests/io/test_png.c
+tests_check_sfumato_SOURCES += tests/io/test_safetensors.c
+tests_check_sfumato_SOURCES += tests/models/test_tokenizer.c
+tests_check_sfumato_SOURCES += tests/models/test_tokenizer_files.c
+tests_check_sfumato_SOURCES += tests/ops/op_call.c
+tests_check_sfumato_SOURCES += tests/ops/op_call.h
+tests_check_sfumato_SOURCES += tests/ops/test_goldens.c
+tests_check_sfumato_SOURCES += tests/ops/test_list.c
+tests_check_sfumato_SOURCES += tests/ops/test_lower.c
+tests_check_sfumato_SOURCES += tests/ops/test_properties.c
+tests_check_sfumato_SOURCES += tests/ops/test_rules.c
+tests_check_sfumato_SOURCES += tests/pipelines/test_callbacks.c
+tests_check_sfumato_SOURCES += tests/pipelines/test_memory_failure.c
+tests_check_sfumato_SOURCES += tests/pipelines/test_nonfinite.c
+tests_check_sfumato_SOURCES += tests/pipelines/test_options.c
+tests_check_sfumato_SOURCES += tests/pipelines/test_text2img.c
+tests_check_sfumato_SOURCES += tests/pipelines/test_threads.c
+tests_check_sfumato_SOURCES += tests/plugins/plugins.c
+tests_check_sfumato_SOURCES += tests/plugins/plugins.h
+tests_check_sfumato_SOURCES += tests/plugins/test_choose.c
+tests_check_sfumato_SOURCES += tests/plugins/test_conformance.c
+tests_check_sfumato_SOURCES += tests/plugins/test_loader.c
+tests_check_sfumato_SOURCES += tests/plugins/test_template.c
+tests_check_sfumato_SOURCES += tests/support/cli.c
+tests_check_sfumato_SOURCES += tests/support/cli.h
+tests_check_sfumato_SOURCES += tests/support/command.c
+tests_check_sfumato_SOURCES += tests/support/command.h
+tests_check_sfumato_SOURCES += tests/support/failing.c
+tests_check_sfumato_SOURCES += tests/support/failing.h
+tests_check_sfumato_SOURCES += tests/support/model_folder.c
+tests_check_sfumato_SOURCES += tests/support/model_folder.h
+tests_check_sfumato_SOURCES += tests/support/pictures.c
+tests_check_sfumato_SOURCES += tests/support/pictures.h
+tests_check_sfumato_SOURCES += tests/support/plans.c
+tests_check_sfumato_SOURCES += tests/support/plans.h
+tests_check_sfumato_SOURCES += tests/support/random_graph.c
+tests_check_sfumato_SOURCES += tests/support/random_graph.h
+tests_check_sfumato_SOURCES += tests/support/recorder.c
+tests_check_sfumato_SOURCES += tests/support/recorder.h
+tests_check_sfumato_SOURCES += tests/support/scratch.c
+tests_check_sfumato_SOURCES += tests/support/scratch.h
+tests_check_sfumato_SOURCES += tests/support/support.c
+tests_check_sfumato_SOURCES += tests/support/support.h

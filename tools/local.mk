@@ -1,0 +1,7 @@
+# Scripts for those who work on Sfumato; targets.mk has the targets that run them.
+
+EXTRA_DIST += \
+	tools/check-static \
+	tools/check-tree \
+	tools/format \
+	tools/fuzz

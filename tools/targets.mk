@@ -1,0 +1,53 @@
+# Targets for those who work on Sfumato. `make help` lists them.
+
+EXTRA_DIST += plugins/template/Makefile
+FUZZ_SECONDS = 60
+VALGRIND = valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+	--trace-children=no
+VALGRIND_SUITES =
+
+help:
+	@echo 'make                    build library, plugins and command'
+	@echo 'make check              run the test suite (tests/check_sfumato SUITE... runs parts of it)'
+	@echo 'make build-tests        build the test suite and do not run it'
+	@echo 'make check-asan         the suite with address and undefined-behaviour sanitizers'
+	@echo 'make check-tsan         the suite with the thread sanitizer'
+	@echo 'make check-valgrind     the suite under valgrind; VALGRIND_SUITES="io_png ..." for parts'
+	@echo 'make check-static       cppcheck, clang-tidy and gcc -fanalyzer'
+	@echo 'make check-tree         rules of the house that no compiler checks'
+	@echo 'make fuzz               run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
+	@echo 'make format             format the C files; check-format only looks'
+	@echo 'make install            also uninstall, dist, distcheck'
+
+# The sanitizers' builds live beside this one; the second run builds only what changed.
+check-asan check-tsan:
+	@kind=`echo $@ | sed 's/check-asan/address,undefined/; s/check-tsan/thread/'`; \
+	$(MKDIR_P) build-$@ && cd build-$@ && \
+	{ test -e Makefile || $(abs_top_srcdir)/configure --enable-sanitizers=$$kind; } && \
+	$(MAKE) check
+
+build-tests: all $(check_PROGRAMS) $(check_LTLIBRARIES)
+
+check-valgrind: build-tests
+	CK_FORK=no $(LIBTOOL) --mode=execute $(VALGRIND) tests/check_sfumato $(VALGRIND_SUITES)
+
+check-static:
+	$(srcdir)/tools/check-static all
+
+check-tree:
+	$(srcdir)/tools/check-tree
+
+format:
+	$(srcdir)/tools/format
+
+check-format:
+	$(srcdir)/tools/format --check
+
+fuzz:
+	$(srcdir)/tools/fuzz $(FUZZ_SECONDS)
+
+# Python leaves its caches where the oracle scripts are; they are no part of a release.
+dist-hook:
+	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: build-tests check-asan check-format check-static check-tree check-tsan check-valgrind format fuzz help
