@@ -1,0 +1,90 @@
+/*
+ * What a drawing would do, as JSON: sf_pipeline_describe() of sfumato.h. Stages are planned without
+ * memory, so that no weight is read.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/io/json.h"
+#include "core/memory.h"
+#include "pipelines/pipeline.h"
+
+static json_t *ops_json(const int *counts) {
+    json_t *ops = json_object();
+    for (int id = 0; id < SF_OP_COUNT; id++)
+        if (counts[id])
+            json_object_set_new(ops, sf_op_get((sf_op_id)id)->name, json_integer(counts[id]));
+    return ops;
+}
+
+static json_t *stage_json(const sf_stage *stage, int n_evaluations) {
+    int on_backend[SF_OP_COUNT], on_fallback[SF_OP_COUNT];
+    const sf_plan_stats *stats = sf_plan_get_stats(stage->plan);
+    sf_plan_count_ops(stage->plan, on_backend, on_fallback);
+    return json_pack(
+        "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "stage", stage->name,
+        "evaluations", n_evaluations, "arena_bytes", (json_int_t)stats->arena_bytes,
+        "unshared_bytes", (json_int_t)stats->unshared_bytes, "staging_bytes",
+        (json_int_t)stats->staging_bytes, "weight_bytes", (json_int_t)stats->weight_bytes, "n_ops",
+        (json_int_t)stats->n_steps, "n_fused", (json_int_t)stats->n_fused, "n_lowered",
+        (json_int_t)stats->n_lowered, "ops", ops_json(on_backend), "fallback_ops",
+        ops_json(on_fallback));
+}
+
+static sf_status add_stage(sf_stage *stage, int n_evaluations, json_t *stages) {
+    SF_TRY(sf_stage_plan(stage, true));
+    if (json_array_append_new(stages, stage_json(stage, n_evaluations)) != 0)
+        SF_FAIL(stage->ctx, ERROR_MEMORY, "out of memory for a JSON description");
+    return SF_OK;
+}
+
+static json_t *drawing_json(const sf_drawing *drawing, const sf_sampler *sampler, json_t *stages) {
+    const sf_generate_options *options = &drawing->options;
+    const sf_context *ctx = drawing->ctx;
+    char seed[32];
+    snprintf(seed, sizeof seed, "%" PRIu64, options->seed);
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:i, s:f, s:s, s:s, s:O}", "model",
+                     sf_pipeline_name(drawing->pipeline), "backend", ctx->backend->name, "fallback",
+                     ctx->fallback ? ctx->fallback->name : "", "width", options->width, "height",
+                     options->height, "batch", options->batch, "sampler",
+                     sf_sampler_get_info(sampler)->name, "steps", options->steps, "guidance_scale",
+                     (double)options->guidance_scale, "seed", seed, "precision", options->precision,
+                     "stages", stages);
+}
+
+static sf_status describe(sf_drawing *drawing, const sf_sampler *sampler, json_t *stages,
+                          char **json) {
+    SF_TRY(add_stage(&drawing->text_stage, 1, stages));
+    SF_TRY(add_stage(&drawing->denoise_stage,
+                     sf_sampler_n_evaluations(sampler) * drawing->options.batch, stages));
+    SF_TRY(add_stage(&drawing->decode_stage, drawing->options.batch, stages));
+    json_t *whole = drawing_json(drawing, sampler, stages);
+    char *dumped = whole ? json_dumps(whole, JSON_INDENT(2)) : NULL;
+    json_decref(whole);
+    if (!dumped)
+        SF_FAIL(drawing->ctx, ERROR_MEMORY, "out of memory for a JSON description");
+    char *text = sf_strdup(drawing->ctx, dumped);
+    free(dumped);
+    if (!text)
+        return SF_ERROR_MEMORY;
+    *json = text;
+    return SF_OK;
+}
+
+sf_status sf_pipeline_describe(sf_pipeline *pipeline, const sf_generate_options *options,
+                               char **json) {
+    sf_drawing drawing;
+    sf_sampler *sampler = NULL;
+    json_t *stages = json_array();
+    sf_status status = sf_drawing_init(&drawing, pipeline, options);
+    const sf_sampler_options sampler_options = sf_drawing_sampler_options(&drawing);
+    if (status == SF_OK)
+        status = sf_sampler_new(pipeline->ctx, &pipeline->scheduler, &sampler_options, &sampler);
+    if (status == SF_OK)
+        status = describe(&drawing, sampler, stages, json);
+    sf_sampler_free(sampler);
+    sf_drawing_clear(&drawing);
+    json_decref(stages);
+    return status;
+}

@@ -1,0 +1,146 @@
+/*
+ * Opening a pipeline's folder: sf_pipeline_load() of sfumato.h.
+ *
+ * Beside what diffusers keeps there, a folder may have sfumato.json with "steps" and "guidance_scale",
+ * the settings that suit the model.
+ */
+#include <string.h>
+
+#include "core/io/file.h"
+#include "core/io/json.h"
+#include "core/memory.h"
+#include "pipelines/pipeline.h"
+
+#define DEFAULT_STEPS    25
+#define DEFAULT_GUIDANCE 7.5
+#define PIPELINE_CLASS   "StableDiffusionPipeline"
+
+/* ---- the pieces ---- */
+
+static sf_status check_index(sf_context *ctx, const char *file) {
+    json_t *index = NULL;
+    SF_TRY(sf_json_load(ctx, file, &index));
+    const char *name = json_string_value(json_object_get(index, "_class_name"));
+    sf_status status = SF_OK;
+    if (!name || strcmp(name, PIPELINE_CLASS) != 0)
+        status = sf_fail(ctx, SF_ERROR_UNSUPPORTED,
+                         "%s: pipeline class \"%.80s\" is not supported; " PIPELINE_CLASS " is",
+                         file, name ? name : "");
+    json_decref(index);
+    return status;
+}
+
+static sf_status read_defaults(sf_pipeline *pipeline, const char *file) {
+    sf_context *ctx = pipeline->ctx;
+    json_t *json = NULL;
+    double guidance = DEFAULT_GUIDANCE;
+    if (sf_path_is_file(file))
+        SF_TRY(sf_json_load(ctx, file, &json));
+    sf_status status = sf_json_get_int32(ctx, file, json, "steps", DEFAULT_STEPS, 1, 1000,
+                                         &pipeline->default_steps);
+    if (status == SF_OK)
+        status = sf_json_get_number(ctx, file, json, "guidance_scale", DEFAULT_GUIDANCE, &guidance);
+    if (status == SF_OK && !(guidance >= 0 && guidance <= 1000))
+        status = sf_fail(ctx, SF_ERROR_FORMAT, "%s: guidance_scale %g is not in 0..1000", file,
+                         guidance);
+    pipeline->default_guidance = (float)guidance;
+    json_decref(json);
+    return status;
+}
+
+static sf_status load_scheduler(sf_pipeline *pipeline, const char *file) {
+    return sf_scheduler_config_load(pipeline->ctx, file, &pipeline->scheduler);
+}
+
+static sf_status load_index(sf_pipeline *pipeline, const char *file) {
+    return check_index(pipeline->ctx, file);
+}
+
+static sf_status load_tokenizer(sf_pipeline *pipeline, const char *folder) {
+    return sf_tokenizer_load(pipeline->ctx, folder, &pipeline->tokenizer);
+}
+
+static sf_status load_text_encoder(sf_pipeline *pipeline, const char *folder) {
+    return sf_model_load(pipeline->ctx, folder, "text_encoder", &pipeline->text_encoder);
+}
+
+static sf_status load_unet(sf_pipeline *pipeline, const char *folder) {
+    return sf_model_load(pipeline->ctx, folder, "unet", &pipeline->unet);
+}
+
+static sf_status load_vae(sf_pipeline *pipeline, const char *folder) {
+    return sf_model_load(pipeline->ctx, folder, "vae_decoder", &pipeline->vae);
+}
+
+/* ---- the whole ---- */
+
+static sf_status load(sf_pipeline *pipeline, const char *folder) {
+    static const struct {
+        const char *name;
+        sf_status (*load)(sf_pipeline *pipeline, const char *path);
+    } parts[] = {
+        {"model_index.json", load_index},
+        {"sfumato.json", read_defaults},
+        {"scheduler/scheduler_config.json", load_scheduler},
+        {"tokenizer", load_tokenizer},
+        {"text_encoder", load_text_encoder},
+        {"unet", load_unet},
+        {"vae", load_vae},
+    };
+    if (!sf_path_is_folder(folder))
+        SF_FAIL(pipeline->ctx, ERROR_IO, "%s: there is no such folder", folder);
+    pipeline->folder = sf_strdup(pipeline->ctx, folder);
+    if (!pipeline->folder)
+        return SF_ERROR_MEMORY;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char *path = sf_path_join(pipeline->ctx, folder, parts[i].name);
+        if (!path)
+            return SF_ERROR_MEMORY;
+        sf_status status = parts[i].load(pipeline, path);
+        sf_free(pipeline->ctx, path);
+        SF_TRY(status);
+    }
+    return SF_OK;
+}
+
+sf_status sf_pipeline_load(sf_context *context, const char *folder, sf_pipeline **pipeline) {
+    sf_pipeline *made = SF_NEW(context, sf_pipeline);
+    if (!made)
+        return SF_ERROR_MEMORY;
+    made->ctx = context;
+    sf_status status = load(made, folder);
+    if (status != SF_OK) {
+        sf_pipeline_free(made);
+        return status;
+    }
+    *pipeline = made;
+    return SF_OK;
+}
+
+void sf_pipeline_free(sf_pipeline *pipeline) {
+    if (!pipeline)
+        return;
+    sf_scheduler_config_clear(&pipeline->scheduler);
+    sf_model_free(pipeline->vae);
+    sf_model_free(pipeline->unet);
+    sf_model_free(pipeline->text_encoder);
+    sf_tokenizer_free(pipeline->tokenizer);
+    sf_free(pipeline->ctx, pipeline->folder);
+    sf_free(pipeline->ctx, pipeline);
+}
+
+/* Trailing slashes are no name: "models/emoji/" is "emoji". */
+const char *sf_pipeline_name(const sf_pipeline *pipeline) {
+    char *folder = pipeline->folder;
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/')
+        folder[--length] = '\0';
+    return sf_path_base(folder);
+}
+
+sf_status sf_pipeline_model_hash(sf_pipeline *pipeline, const char **hash) {
+    if (!pipeline->model_hash[0])
+        SF_TRY(sf_sha256_file(pipeline->ctx, pipeline->unet->weights_file, pipeline->model_hash));
+    *hash = pipeline->model_hash;
+    return SF_OK;
+}

@@ -1,0 +1,83 @@
+/*
+ * A loaded text-to-picture pipeline, and one drawing: its options and the three stages, each in a file.
+ *
+ *   load.c      opens the folder
+ *   drawing.c   checks options, fills in the model's defaults, sets up the stages
+ *   text.c      prompts -> token ids -> text encoder -> embeddings [1 or 2, T, D]
+ *   denoise.c   latents, timestep, embeddings -> U-Net -> guidance -> model output, once a step
+ *   decode.c    latents -> autoencoder -> pixels
+ *   text2img.c  runs the stages in turn, makes the pictures
+ *   describe.c  tells what would be done
+ */
+#ifndef SF_PIPELINES_PIPELINE_H
+#define SF_PIPELINES_PIPELINE_H
+
+#include "core/eager.h"
+#include "core/rng.h"
+#include "core/sha256.h"
+#include "models/model.h"
+#include "pipelines/stage.h"
+#include "samplers/sampler.h"
+
+struct sf_pipeline {
+    sf_context *ctx; /* borrowed */
+    char *folder;
+    char model_hash[SF_SHA256_HEX]; /* "" until it was wanted */
+    int default_steps;
+    float default_guidance;
+    sf_tokenizer *tokenizer;
+    sf_model *text_encoder, *unet, *vae;
+    sf_scheduler_config scheduler;
+};
+
+/* The folder's last part: how people call the model. Borrowed. */
+const char *sf_pipeline_name(const sf_pipeline *pipeline);
+
+/* One call of sf_pipeline_generate(). */
+typedef struct sf_drawing {
+    sf_pipeline *pipeline;       /* borrowed */
+    sf_context *ctx;             /* borrowed */
+    sf_generate_options options; /* no defaults are left in it; strings borrowed */
+    sf_rng_kind rng_kind;
+    bool guided;       /* two conditions: the negative prompt, then the prompt */
+    sf_spec latents;   /* f32 [1, C, h, w] */
+    int64_t *ids;      /* token ids [conditions, T] */
+    sf_spec text;      /* i64, of ids */
+    float *embeddings; /* [conditions, T, D], as the text stage gave them */
+    size_t embeddings_bytes;
+    sf_spec embedding_spec;
+    sf_stage text_stage, denoise_stage, decode_stage;
+
+    /* while a picture is drawn */
+    sf_eager *eager;
+    sf_device_tensor *model_output;
+    const sf_device_tensor *sample; /* what the U-Net or the decoder is given; borrowed */
+    float timestep, input_scale;    /* of the evaluation that is due */
+    int n_evaluations;
+} sf_drawing;
+
+/* Checks options against the pipeline, fills in its defaults and makes the stages, without planning. */
+sf_status sf_drawing_init(sf_drawing *drawing, sf_pipeline *pipeline,
+                          const sf_generate_options *options);
+void sf_drawing_clear(sf_drawing *drawing);
+
+/* 2 with guidance, 1 without. */
+int sf_drawing_n_conditions(const sf_drawing *drawing);
+
+/* Sampler, schedule and steps as the sampler's room wants them. */
+sf_sampler_options sf_drawing_sampler_options(const sf_drawing *drawing);
+
+void sf_text_stage_init(sf_drawing *drawing);
+void sf_denoise_stage_init(sf_drawing *drawing);
+void sf_decode_stage_init(sf_drawing *drawing);
+
+/* Tokenizes and encodes the prompts into drawing->embeddings. */
+sf_status sf_text_stage_run(sf_drawing *drawing);
+
+/* Answers for drawing->sample, timestep and input_scale into drawing->model_output. */
+sf_status sf_denoise_stage_run(sf_drawing *drawing, int step, int n_steps);
+
+/* drawing->sample as a picture. */
+sf_status sf_decode_stage_run(sf_drawing *drawing, sf_image **image);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * The text stage: the negative prompt (where there is guidance) and the prompt, as one batch through the
+ * text encoder. Its last hidden state is the condition.
+ */
+#include "models/clip.h"
+#include "pipelines/pipeline.h"
+
+static sf_status build(void *user, sf_graph *graph, sf_dtype compute) {
+    const sf_drawing *drawing = user;
+    const sf_clip_config *config = drawing->pipeline->text_encoder->config;
+    sf_value ids = sf_input(graph, "input_ids", SF_I64, 2, drawing->text.dims);
+    sf_value hidden = sf_cast(graph, sf_clip_build(graph, config, ids, compute), SF_F32);
+    sf_output(graph, "embeddings", hidden);
+    sf_stage_add_check(graph, hidden);
+    return sf_graph_status(graph);
+}
+
+static sf_status feed(void *user, sf_plan *plan) {
+    const sf_drawing *drawing = user;
+    return sf_plan_write(plan, 0, drawing->ids, sf_spec_bytes(&drawing->text));
+}
+
+void sf_text_stage_init(sf_drawing *drawing) {
+    drawing->text_stage.name = "text";
+    drawing->text_stage.build = build;
+    drawing->text_stage.feed = feed;
+    drawing->text_stage.weights = drawing->pipeline->text_encoder->weights;
+}
+
+static sf_status tokenize(sf_drawing *drawing) {
+    const char *const texts[] = {drawing->options.negative_prompt, drawing->options.prompt};
+    int64_t length = drawing->text.dims[1];
+    int64_t *ids = drawing->ids;
+    for (int i = drawing->guided ? 0 : 1; i < 2; i++, ids += length) {
+        int n_used;
+        SF_TRY(sf_tokenizer_encode(drawing->pipeline->tokenizer, texts[i], 1, ids, &n_used));
+    }
+    return SF_OK;
+}
+
+sf_status sf_text_stage_run(sf_drawing *drawing) {
+    SF_TRY(tokenize(drawing));
+    SF_TRY(sf_stage_run(&drawing->text_stage, 0, 0));
+    sf_plan *plan = drawing->text_stage.plan;
+    return sf_plan_read(plan, sf_plan_find_output(plan, "embeddings"), drawing->embeddings,
+                        drawing->embeddings_bytes);
+}
