@@ -1,0 +1,82 @@
+"""Draws pictures with diffusers' StableDiffusionPipeline for tests/pipelines/test_text2img.c.
+
+Usage: make_pipeline_goldens.py MODEL_FOLDER OUTPUT_FOLDER
+
+Writes one PNG sheet a sampler (row-major, ten pictures in two rows) and cases.json, which says how each
+picture was drawn. Versions: requirements.txt. Everything in f32 on the CPU.
+"""
+import json
+import pathlib
+import sys
+
+import torch
+from diffusers import (DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler,
+                       StableDiffusionPipeline)
+from PIL import Image
+
+PROMPTS = ["a red apple", "cat face", "rocket", "blue heart", "penguin",
+           "pizza", "tiger face", "robot", "rainbow", "a dog"]
+SAMPLERS = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler, "euler": EulerDiscreteScheduler}
+STEPS = 8
+GUIDANCE = 4.0
+
+# Other settings, a picture each: (name, sampler, keyword arguments of the pipeline, scheduler options)
+OTHERS = [
+    ("negative", "ddim", dict(prompt="green apple", negative_prompt="red", num_inference_steps=12,
+                              guidance_scale=5.0, seed=1234), {}),
+    ("eta", "ddim", dict(prompt="snowman", num_inference_steps=9, guidance_scale=3.0, eta=0.7,
+                         seed=7), {}),
+    ("no_guidance", "euler", dict(prompt="hot beverage", num_inference_steps=7, guidance_scale=1.0,
+                                  seed=3), {}),
+    ("wide", "euler", dict(prompt="automobile", num_inference_steps=6, guidance_scale=4.0, width=96,
+                           height=48, seed=11), {}),
+    ("odd", "ddim", dict(prompt="unicorn", num_inference_steps=5, guidance_scale=4.0, width=72,
+                         height=88, seed=12), {}),
+    ("karras", "euler", dict(prompt="cat face", num_inference_steps=10, guidance_scale=4.0, seed=5),
+     dict(use_karras_sigmas=True)),
+    ("large_seed", "ddim", dict(prompt="penguin", num_inference_steps=6, guidance_scale=4.0,
+                                seed=2**32 + 5), {}),
+    ("empty", "ddim", dict(prompt="", num_inference_steps=6, guidance_scale=2.0, seed=2), {}),
+]
+
+
+def draw(pipe, scheduler, options, seed, **arguments):
+    pipe.scheduler = scheduler.from_config(pipe.original_config, **options)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return pipe(generator=generator, **arguments).images[0]
+
+
+def main():
+    model, output = sys.argv[1], pathlib.Path(sys.argv[2])
+    output.mkdir(parents=True, exist_ok=True)
+    pipe = StableDiffusionPipeline.from_pretrained(model, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.original_config = pipe.scheduler.config
+    cases = []
+    for name, scheduler in SAMPLERS.items():
+        sheet = Image.new("RGB", (5 * 64, 2 * 64))
+        for seed, prompt in enumerate(PROMPTS):
+            image = draw(pipe, scheduler, {}, seed, prompt=prompt, num_inference_steps=STEPS,
+                         guidance_scale=GUIDANCE)
+            x, y = seed % 5 * 64, seed // 5 * 64
+            sheet.paste(image, (x, y))
+            cases.append(dict(file=f"{name}.png", x=x, y=y, width=64, height=64, sampler=name,
+                              schedule=None, prompt=prompt, negative_prompt="", steps=STEPS,
+                              guidance_scale=GUIDANCE, eta=0.0, seed=str(seed)))
+        sheet.save(output / f"{name}.png", optimize=True)
+    for name, sampler, arguments, options in OTHERS:
+        seed = arguments.pop("seed")
+        image = draw(pipe, SAMPLERS[sampler], options, seed, **arguments)
+        image.save(output / f"{name}.png", optimize=True)
+        cases.append(dict(file=f"{name}.png", x=0, y=0, width=image.width, height=image.height,
+                          sampler=sampler, schedule="karras" if options else None,
+                          prompt=arguments["prompt"],
+                          negative_prompt=arguments.get("negative_prompt", ""),
+                          steps=arguments["num_inference_steps"],
+                          guidance_scale=arguments["guidance_scale"],
+                          eta=arguments.get("eta", 0.0), seed=str(seed)))
+    (output / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+/*
+ * Pictures against those of diffusers' StableDiffusionPipeline, made by tests/oracle/
+ * make_pipeline_goldens.py (the emoji model) and make_tiny_pipeline.py; see also test_options.c.
+ *
+ * The bound is the project's: 99 % of the pixels within 2/255. Sums of f32 in another order move a
+ * value by some 1e-6, which shows in a pixel only where it was about to be rounded the other way.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/support/model_folder.h"
+#include "tests/support/pictures.h"
+#include "tests/support/support.h"
+
+Suite *suite_pipelines_text2img(void);
+
+#define SECONDS 60
+
+static sf_context *ctx;
+static sf_pipeline *pipeline;
+
+/* ---- pictures of the emoji model ---- */
+
+/* cases.json: ten seeds of three samplers, then the others. */
+enum {
+    N_SEEDS = 10,
+    FIRST_DDIM = 0,
+    FIRST_DDPM = 10,
+    FIRST_EULER = 20,
+    FIRST_OTHER = 30,
+    END = 38
+};
+
+static json_t *cases;
+
+static void setup(void) {
+    ctx = test_context();
+    cases = json_load_file(test_data("pipelines/cases.json"), 0, NULL);
+    ck_assert_int_eq(json_array_size(cases), END);
+    ck_ok(ctx, sf_pipeline_load(ctx, test_model(""), &pipeline));
+}
+
+static void teardown(void) {
+    sf_pipeline_free(pipeline);
+    json_decref(cases);
+    test_context_free(ctx);
+}
+
+static int number(const json_t *wanted, const char *key) {
+    return (int)json_integer_value(json_object_get(wanted, key));
+}
+
+static const char *text(const json_t *wanted, const char *key) {
+    return json_string_value(json_object_get(wanted, key));
+}
+
+static sf_generate_options options_of(const json_t *wanted) {
+    sf_generate_options options;
+    sf_generate_options_init(&options);
+    options.prompt = text(wanted, "prompt");
+    options.negative_prompt = text(wanted, "negative_prompt");
+    options.sampler = text(wanted, "sampler");
+    options.schedule = text(wanted, "schedule");
+    options.steps = number(wanted, "steps");
+    options.guidance_scale = (float)json_number_value(json_object_get(wanted, "guidance_scale"));
+    options.eta = (float)json_number_value(json_object_get(wanted, "eta"));
+    options.seed = strtoull(text(wanted, "seed"), NULL, 10);
+    options.width = number(wanted, "width");
+    options.height = number(wanted, "height");
+    return options;
+}
+
+/* The picture that diffusers drew: a part of a sheet. */
+static sf_image *load_golden(const json_t *wanted) {
+    char file[256];
+    sf_image *sheet;
+    snprintf(file, sizeof file, "pipelines/%s", text(wanted, "file"));
+    ck_ok(ctx, sf_image_load(ctx, test_data(file), &sheet));
+    sf_image *golden = picture_crop(ctx, sheet, number(wanted, "x"), number(wanted, "y"),
+                                    number(wanted, "width"), number(wanted, "height"));
+    sf_image_free(sheet);
+    return golden;
+}
+
+/* SFUMATO_TEST_FIGURES: a file to which each comparison is added as a line. */
+static void note(const json_t *wanted, const struct picture_difference *found) {
+    const char *path = getenv("SFUMATO_TEST_FIGURES");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (!file)
+        return;
+    fprintf(file, "%s seed %s: %zu of %zu pixels differ, %zu by more than 2, the largest by %d\n",
+            text(wanted, "file"), text(wanted, "seed"), found->n_different, found->n_pixels,
+            found->n_far, found->largest);
+    fclose(file);
+}
+
+START_TEST(draws_what_diffusers_draws) {
+    const json_t *wanted = json_array_get(cases, (size_t)_i);
+    sf_generate_options options = options_of(wanted);
+    sf_image *image = NULL, *golden = load_golden(wanted);
+    ck_ok(ctx, sf_pipeline_generate(pipeline, &options, &image));
+    struct picture_difference found = picture_compare(image, golden);
+    note(wanted, &found);
+    ck_assert_msg(100 * found.n_far <= found.n_pixels,
+                  "%s, seed %s: %zu of %zu pixels differ by more than 2/255, the largest by %d",
+                  text(wanted, "file"), text(wanted, "seed"), found.n_far, found.n_pixels,
+                  found.largest);
+    sf_image_free(golden);
+    sf_image_free(image);
+}
+END_TEST
+
+/* ---- the tiny pipeline: another configuration of the same classes, in shards ---- */
+
+START_TEST(draws_another_configuration) {
+    sf_context *context = test_context();
+    sf_pipeline *tiny;
+    sf_image *image = NULL, *golden;
+    sf_generate_options options;
+    sf_generate_options_init(&options);
+    options.prompt = "a tiny red apple";
+    options.steps = 4;
+    options.guidance_scale = 3;
+    options.seed = 9;
+    ck_ok(context, sf_pipeline_load(context, TINY_MODEL, &tiny));
+    ck_ok(context, sf_pipeline_generate(tiny, &options, &image));
+    ck_ok(context, sf_image_load(context, test_data("pipelines/tiny/golden.png"), &golden));
+    struct picture_difference found = picture_compare(image, golden);
+    ck_assert_msg(100 * found.n_far <= found.n_pixels, "%zu of %zu pixels, the largest by %d",
+                  found.n_far, found.n_pixels, found.largest);
+    sf_image_free(golden);
+    sf_image_free(image);
+    sf_pipeline_free(tiny);
+    test_context_free(context);
+}
+END_TEST
+
+static void add_cases(Suite *suite, const char *name, int first, int end) {
+    TCase *tcase = tcase_create(name);
+    tcase_set_timeout(tcase, SECONDS);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, draws_what_diffusers_draws, first, end);
+    suite_add_tcase(suite, tcase);
+}
+
+Suite *suite_pipelines_text2img(void) {
+    Suite *suite = suite_create("pipelines_text2img");
+    add_cases(suite, "ddim", FIRST_DDIM, FIRST_DDIM + N_SEEDS);
+    add_cases(suite, "ddpm", FIRST_DDPM, FIRST_DDPM + N_SEEDS);
+    add_cases(suite, "euler", FIRST_EULER, FIRST_EULER + N_SEEDS);
+    add_cases(suite, "other", FIRST_OTHER, END);
+    TCase *tcase = tcase_create("tiny");
+    tcase_add_test(tcase, draws_another_configuration);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
