@@ -17,7 +17,7 @@ static sf_value guide(sf_graph *graph, sf_value both) {
 
 static sf_value ask_unet(const sf_drawing *drawing, sf_graph *graph, sf_value x, sf_dtype compute) {
     const sf_unet_config *config = drawing->pipeline->unet->config;
-    sf_unet_inputs inputs = sf_unet_no_inputs();
+    sf_unet_inputs inputs = sf_unet_inputs_none();
     inputs.sample = sf_cast(graph, sf_permute(graph, x, (const int[]){0, 2, 3, 1}), compute);
     inputs.timestep = sf_input(graph, "timestep", SF_F32, SF_DIMS(1));
     sf_value embeddings = sf_input(graph, "embeddings", SF_F32, 3, drawing->embedding_spec.dims);

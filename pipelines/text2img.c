@@ -78,12 +78,12 @@ static sf_status run_sampler(sf_drawing *drawing, sf_sampler *sampler, noise_mak
     const sf_loop loop = {
         .stage = "denoise", .evaluate = evaluate, .after_step = show_preview, .user = drawing};
     drawing->n_evaluations = sf_sampler_n_evaluations(sampler);
-    sf_sampler_output_spec(sampler, &output);
-    if (!drawing->model_output)
-        SF_TRY(sf_device_tensor_new(drawing->ctx->backend, &output, &drawing->model_output));
     SF_TRY_OUT(sf_device_tensor_new(drawing->ctx->backend, &drawing->latents, &noise));
     SF_TRY_OUT(draw_noise(maker, noise));
     SF_TRY_OUT(sf_sampler_start(sampler, drawing->eager, &source, noise));
+    sf_sampler_output_spec(sampler, &output);
+    if (!drawing->model_output)
+        SF_TRY_OUT(sf_device_tensor_new(drawing->ctx->backend, &output, &drawing->model_output));
     SF_TRY_OUT(sf_sampler_run(sampler, &loop));
 out:
     sf_device_tensor_free(noise);

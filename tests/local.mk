@@ -25,6 +25,7 @@ check_LTLIBRARIES += tests/plugins/fake.la tests/plugins/hostile.la
 endif
 
 tests_plugins_fake_la_LDFLAGS = $(TEST_PLUGIN_LINK)
+tests_plugins_fake_la_LIBADD = -lm
 tests_plugins_fake_la_SOURCES = tests/plugins/fake.c tests/plugins/fake.h
 tests_plugins_hostile_la_LDFLAGS = $(TEST_PLUGIN_LINK)
 tests_plugins_hostile_la_SOURCES = \
@@ -80,6 +81,7 @@ tests_check_sfumato_SOURCES += tests/plugins/test_choose.c
 tests_check_sfumato_SOURCES += tests/plugins/test_conformance.c
 tests_check_sfumato_SOURCES += tests/plugins/test_loader.c
 tests_check_sfumato_SOURCES += tests/plugins/test_template.c
+tests_check_sfumato_SOURCES += tests/samplers/test_replay.c
 tests_check_sfumato_SOURCES += tests/support/cli.c
 tests_check_sfumato_SOURCES += tests/support/cli.h
 tests_check_sfumato_SOURCES += tests/support/command.c

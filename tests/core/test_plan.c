@@ -678,6 +678,8 @@ static sf_status make_and_run(sf_context *failing, void *user) {
         status = sf_plan_new(failing, graph, &options, &plan);
     }
     if (status == SF_OK)
+        status = sf_plan_write(plan, 0, (const float[24]){1, 2, 3}, 24 * sizeof(float));
+    if (status == SF_OK)
         status = sf_plan_run(plan);
     sf_plan_free(plan);
     close_backends(failing);

@@ -224,6 +224,35 @@ START_TEST(with_host_memory_nothing_is_copied) {
 }
 END_TEST
 
+static bool has_no_affine(sf_op_id op) {
+    return op != SF_OP_affine;
+}
+
+/* A fallback whose runs return early: its results are waited for before they go to the device. */
+START_TEST(a_fallback_that_returns_early_is_waited_for) {
+    sf_plan_options pair;
+    ck_ok(ctx, sf_plan_options_for(ctx, &pair));
+    ck_assert_str_eq(pair.fallback->name, "lazy");
+    sf_backend *limited = limit_backend(options.backend, "limited", has_no_affine);
+    options = (sf_plan_options){.backend = limited, .fallback = pair.fallback};
+    sf_value x = input(SF_DIMS(3)), y = x;
+    for (int i = 0; i < 4; i++)
+        y = sf_add(graph, sf_affine(graph, y, 2, 1), x);
+    sf_output(graph, "y", y);
+    sf_plan *plan = new_plan();
+    float result[3];
+    ck_ok(ctx, sf_plan_write(plan, 0, (const float[]){0, 1, 2}, sizeof result));
+    for (int i = 0; i < 2; i++) {
+        ck_ok(ctx, sf_plan_run(plan));
+        ck_ok(ctx, sf_plan_read(plan, 0, result, sizeof result));
+        ck_assert(result[0] == 15 && result[1] == 46 && result[2] == 77);
+    }
+    check_count(plan, SF_OP_affine, 8, 2 * 4 * 2 * sizeof result);
+    sf_plan_free(plan);
+    free(limited);
+}
+END_TEST
+
 START_TEST(strict_is_an_error_that_names_op_node_and_backend) {
     sf_graph_free(graph);
     teardown();
@@ -439,7 +468,7 @@ START_TEST(scratch_memory_that_nobody_has_is_refused) {
     layer_plan(SF_ERROR_MEMORY,
                "linear \"layer\" would take 18446744073709551612 bytes of scratch");
     state->workspace = UINT64_C(1) << 47; /* no absurd number, but the device has not so much */
-    layer_plan(SF_ERROR_MEMORY, "");
+    layer_plan(SF_ERROR_MEMORY, "the device has no such memory");
     state->workspace = 0;
     sf_plan_free(layer_plan(SF_OK, NULL));
 }
@@ -485,6 +514,8 @@ static sf_status make_and_run(sf_context *failing, void *user) {
         status = sf_plan_new(failing, graph, &both, &plan);
     }
     if (status == SF_OK)
+        status = sf_plan_write(plan, 0, weight_data, 6 * sizeof(float));
+    if (status == SF_OK)
         status = sf_plan_run(plan);
     sf_plan_free(plan);
     close_backends(failing);
@@ -511,6 +542,7 @@ Suite *suite_core_plan_fallback(void) {
     tcase_add_test(tcase, ops_are_written_in_parts_before_they_move);
     tcase_add_test(tcase, views_are_copied_for_ops_that_want_them_whole);
     tcase_add_test(tcase, with_host_memory_nothing_is_copied);
+    tcase_add_test(tcase, a_fallback_that_returns_early_is_waited_for);
     tcase_add_test(tcase, strict_is_an_error_that_names_op_node_and_backend);
     tcase_add_test(tcase, what_nobody_has_is_an_error_that_names_both);
     tcase_add_test(tcase, a_copy_that_can_not_be_had_does_not_hide_the_op);

@@ -18,6 +18,7 @@
 #define CANARY_BYTES  64
 #define CANARY        0xa5
 #define BUFFER_MAGIC  UINT64_C(0x62756666657221)
+#define MOST_BYTES    (UINT64_C(1) << 30) /* the memory of the device */
 #define MOST_QUEUED   64
 #define MOST_OPERANDS 9
 
@@ -103,7 +104,7 @@ static sf_status buffer_new(void *instance, uint64_t bytes, void **made) {
     sf_status status = fail_as(b, &state.fail_buffer, "memory");
     if (status != SF_OK)
         return status;
-    if (bytes > SIZE_MAX - 2 * CANARY_BYTES)
+    if (bytes > MOST_BYTES)
         return b->host->fail(b->host, SF_ERROR_MEMORY, "the device has no such memory");
     buffer *at = b->host->resize(b->host, NULL, sizeof *at);
     if (!at)

@@ -21,6 +21,29 @@ Suite *suite_plugins_choose(void);
 
 #define EVERYTHING "fake lazy wrong_magic open_message probe_fails"
 
+/* ---- the environment, which tests change and others should find as it was ---- */
+
+static char *kept_path, *kept_folder;
+
+static void setup(void) {
+    const char *path = getenv("SFUMATO_PLUGIN_PATH");
+    kept_path = path ? strdup(path) : NULL;
+    kept_folder = getcwd(NULL, 0);
+    unsetenv("SFUMATO_BACKEND");
+    scratch_setup();
+}
+
+static void teardown(void) {
+    unsetenv("SFUMATO_BACKEND");
+    unsetenv("SFUMATO_PLUGIN_PATH");
+    if (kept_path)
+        setenv("SFUMATO_PLUGIN_PATH", kept_path, 1);
+    ck_assert_int_eq(chdir(kept_folder), 0);
+    free(kept_path);
+    free(kept_folder);
+    scratch_teardown();
+}
+
 /* ---- what is asked for ---- */
 
 static const struct {
@@ -314,7 +337,7 @@ END_TEST
 Suite *suite_plugins_choose(void) {
     Suite *suite = suite_create("plugins_choose");
     TCase *tcase = tcase_create("choose");
-    tcase_add_checked_fixture(tcase, scratch_setup, scratch_teardown);
+    tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, a_backend_is_chosen, 0, sizeof choices / sizeof *choices);
     tcase_add_test(tcase, the_option_beats_the_environment);
     tcase_add_test(tcase, a_very_long_choice_is_an_error_that_ends);

@@ -121,7 +121,7 @@ HOSTILE(greedy) = {
 
 /* ---- a kernel that is wrong ---- */
 
-/* relu that forgets the last element, and one that gives 1 % too much: for the conformance grid. */
+/* relu with a wrong last element, and one that gives 1 % too much: for the conformance grid. */
 static int64_t count(const sf_tensor_desc *desc) {
     int64_t product = 1;
     for (int axis = 0; axis < desc->n_dims; axis++)
@@ -146,9 +146,11 @@ static void relu(const sf_op_call *call, int64_t n, float scale) {
         y[i] = x[i] > 0 ? scale * x[i] : 0;
 }
 
-static sf_status run_short(void *backend, const sf_op_call *call) {
+static sf_status run_last(void *backend, const sf_op_call *call) {
+    float *y = (float *)((char *)call->output->buffer + call->output->offset);
     (void)backend;
-    relu(call, count(call->output) - 1, 1);
+    relu(call, count(call->output), 1);
+    y[count(call->output) - 1] += 1;
     return SF_OK;
 }
 
@@ -179,6 +181,6 @@ static sf_status run_failing(void *backend, const sf_op_call *call) {
         .ops = ops_of_##plugin,                                                                    \
     }
 
-WITH_RELU(short_relu, run_short);
+WITH_RELU(last_relu, run_last);
 WITH_RELU(scaled_relu, run_scaled);
 WITH_RELU(failing_relu, run_failing);

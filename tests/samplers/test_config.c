@@ -1,0 +1,255 @@
+/*
+ * scheduler_config.json: defaults by class, partial and odd files, and what each bad value is told.
+ */
+#include <math.h>
+#include <stdio.h>
+
+#include "core/memory.h"
+#include "samplers/class.h"
+#include "tests/support/sampling.h"
+#include "tests/support/scratch.h"
+#include "tests/support/support.h"
+
+Suite *suite_samplers_config(void);
+
+static sf_context *ctx;
+
+static void setup(void) {
+    ctx = test_context();
+}
+
+static void teardown(void) {
+    test_context_free(ctx);
+}
+
+static sf_status make(const char *json, const char *name, const char *schedule, double eta,
+                      int n_steps) {
+    const sf_sampler_options options = {
+        .sampler = name, .schedule = schedule, .eta = eta, .n_steps = n_steps};
+    sf_sampler *sampler = NULL;
+    sf_status status = sampling_new(ctx, json, &options, &sampler);
+    sf_sampler_free(sampler);
+    return status;
+}
+
+static sf_scheduler_settings read_as(const sf_sampler_class *class, const char *json) {
+    sf_scheduler_config config = {0};
+    sf_scheduler_settings settings;
+    ck_ok(ctx, sf_scheduler_config_parse(ctx, "test.json", json, strlen(json), &config));
+    ck_ok(ctx, sf_scheduler_settings_read(ctx, &config, class, &settings));
+    sf_scheduler_config_clear(&config);
+    return settings;
+}
+
+/* ---- what loads ---- */
+
+START_TEST(defaults_are_the_classs) {
+    sf_scheduler_settings ddim = read_as(&sf_sampler_ddim, "{}");
+    sf_scheduler_settings euler = read_as(&sf_sampler_euler, "{}");
+    ck_assert_int_eq(ddim.num_train_timesteps, 1000);
+    ck_assert(ddim.beta_start == 0.0001 && ddim.beta_end == 0.02);
+    ck_assert_int_eq(ddim.beta_schedule, SF_BETA_linear);
+    ck_assert_int_eq(ddim.timestep_spacing, SF_SPACING_leading);
+    ck_assert(ddim.clip_sample && ddim.set_alpha_to_one && !ddim.thresholding);
+    ck_assert(ddim.dynamic_thresholding_ratio == 0.995);
+    ck_assert_int_eq(euler.timestep_spacing, SF_SPACING_linspace);
+    ck_assert(isnan(euler.sigma_min) && isnan(euler.sigma_max));
+    ck_assert_int_eq(euler.final_sigmas_type, SF_FINAL_zero);
+}
+END_TEST
+
+/* None is false in Python, and otherwise means the default. */
+START_TEST(null_is_the_default_or_false) {
+    sf_scheduler_settings settings = read_as(
+        &sf_sampler_ddim, "{\"clip_sample\": null, \"set_alpha_to_one\": null, \"beta_end\": null,"
+                          " \"beta_schedule\": null, \"trained_betas\": null}");
+    ck_assert(!settings.clip_sample && !settings.set_alpha_to_one);
+    ck_assert(settings.beta_end == 0.02 && settings.beta_schedule == SF_BETA_linear);
+    ck_assert_ptr_null(settings.trained_betas.values);
+}
+END_TEST
+
+START_TEST(a_class_reads_only_its_own_options) {
+    const char *json = "{\"use_karras_sigmas\": true, \"interpolation_type\": \"nonsense\","
+                       " \"lambda_min_clipped\": -Infinity, \"solver_order\": 2, \"x\": {\"y\": []}}";
+    sf_scheduler_settings settings = read_as(&sf_sampler_ddim, json);
+    ck_assert(!settings.use_karras_sigmas);
+    ck_assert_int_eq(settings.interpolation_type, SF_INTERPOLATION_linear);
+}
+END_TEST
+
+START_TEST(names_find_their_class) {
+    static const struct {
+        const char *name;
+        const sf_sampler_class *class;
+    } known[] = {
+        {"ddim", &sf_sampler_ddim},   {"DDIM", &sf_sampler_ddim},
+        {"Euler", &sf_sampler_euler}, {"EulerDiscreteScheduler", &sf_sampler_euler},
+        {"ddpm", &sf_sampler_ddpm},   {"DDPMScheduler", &sf_sampler_ddpm},
+        {"eulerdiscretescheduler", NULL}, {"", NULL},
+        {"ddi", NULL},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        ck_assert_msg(sf_sampler_class_find(known[i].name) == known[i].class, "%s", known[i].name);
+}
+END_TEST
+
+START_TEST(the_file_names_the_class) {
+    const char *json = "{\"_class_name\": \"EulerDiscreteScheduler\"}";
+    sf_sampler *sampler;
+    sf_sampler_options options = {.eta = -1, .n_steps = 3};
+    ck_ok(ctx, sampling_new(ctx, json, &options, &sampler));
+    ck_assert_str_eq(sf_sampler_get_info(sampler)->name, "euler");
+    ck_assert_str_eq(sf_sampler_schedule_title(sampler), "Normal");
+    sf_sampler_free(sampler);
+    options.sampler = "ddpm";
+    ck_ok(ctx, sampling_new(ctx, json, &options, &sampler));
+    ck_assert_str_eq(sf_sampler_get_info(sampler)->name, "ddpm");
+    ck_assert_ptr_null(sf_sampler_schedule_title(sampler));
+    sf_sampler_free(sampler);
+}
+END_TEST
+
+START_TEST(a_file_is_loaded) {
+    sf_scheduler_config config;
+    static const char text[] = "{\"_class_name\": \"DDIMScheduler\"}";
+    scratch_setup();
+    scratch_write("scheduler_config.json", text, strlen(text));
+    ck_ok(ctx, sf_scheduler_config_load(ctx, scratch("scheduler_config.json"), &config));
+    sf_scheduler_config_clear(&config);
+    ck_fails(ctx, sf_scheduler_config_load(ctx, scratch("absent.json"), &config), SF_ERROR_IO,
+             "absent.json");
+    scratch_teardown();
+}
+END_TEST
+
+/* ---- what is refused ---- */
+
+#define DDIM  "\"_class_name\": \"DDIMScheduler\""
+#define DDPM  "\"_class_name\": \"DDPMScheduler\""
+#define EULER "\"_class_name\": \"EulerDiscreteScheduler\""
+
+static const struct {
+    const char *json, *sampler, *schedule;
+    double eta;
+    int n_steps;
+    sf_status status;
+    const char *part, *also; /* of the message */
+} refused[] = {
+    {"{}", NULL, NULL, -1, 4, SF_ERROR_FORMAT, "_class_name", "ddim, ddpm, euler"},
+    {"{\"_class_name\": 7}", NULL, NULL, -1, 4, SF_ERROR_FORMAT, "_class_name", "a string"},
+    {"{\"_class_name\": \"HeunDiscreteScheduler\"}", NULL, NULL, -1, 4, SF_ERROR_UNSUPPORTED,
+     "HeunDiscreteScheduler", "DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler"},
+    {"{" DDIM "}", "heun", NULL, -1, 4, SF_ERROR_NOT_FOUND, "\"heun\"", "ddim, ddpm, euler"},
+    {"{" DDIM "}", NULL, "karras", -1, 4, SF_ERROR_NOT_FOUND, "ddim has no schedule", "normal"},
+    {"{" EULER "}", NULL, "kerras", -1, 4, SF_ERROR_NOT_FOUND, "kerras",
+     "normal, karras, exponential, beta"},
+    {"{" EULER "}", NULL, NULL, 0.5, 4, SF_ERROR_ARGUMENT, "euler has no eta", "ddim"},
+    {"{" DDIM "}", NULL, NULL, 1.5, 4, SF_ERROR_ARGUMENT, "eta 1.5", "0 to 1"},
+    {"{" DDIM "}", NULL, NULL, NAN, 4, SF_ERROR_ARGUMENT, "eta", "0 to 1"},
+    {"{" DDIM "}", NULL, NULL, -1, 0, SF_ERROR_ARGUMENT, "0 steps", "1 to"},
+    {"{" DDIM "}", NULL, NULL, -1, 1001, SF_ERROR_ARGUMENT, "1001 steps", "1000 of training"},
+    {"{" DDIM ", \"steps_offset\": 1}", NULL, NULL, -1, 1000, SF_ERROR_ARGUMENT, "timestep 1000",
+     "steps_offset 1"},
+    {"{" DDIM ", \"steps_offset\": -1}", NULL, NULL, -1, 4, SF_ERROR_ARGUMENT, "timestep -1",
+     "0 to 999"},
+    {"{" DDPM ", \"trained_betas\": [0.1, 0.2]}", NULL, NULL, -1, 4, SF_ERROR_ARGUMENT,
+     "timestep 750", "0 to 1"},
+    {"{" DDIM ", \"beta_schedule\": \"sigmoid\"}", NULL, NULL, -1, 4, SF_ERROR_UNSUPPORTED,
+     "beta_schedule: \"sigmoid\"", "linear, scaled_linear, squaredcos_cap_v2"},
+    {"{" DDIM ", \"prediction_type\": \"flow\"}", NULL, NULL, -1, 4, SF_ERROR_UNSUPPORTED,
+     "prediction_type: \"flow\"", "epsilon, sample, v_prediction"},
+    {"{" EULER ", \"use_karras_sigmas\": true, \"use_beta_sigmas\": true}", NULL, NULL, -1, 4,
+     SF_ERROR_FORMAT, "karras", "beta"},
+    {"{" EULER ", \"trained_betas\": [1.0]}", NULL, NULL, -1, 4, SF_ERROR_NUMERIC, "sigma 0",
+     "inf"},
+    {"{" DDIM ", \"trained_betas\": [0.1, \"x\"]}", NULL, NULL, -1, 1, SF_ERROR_FORMAT,
+     "trained_betas", "element 1"},
+    {"{" DDIM ", \"trained_betas\": []}", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "trained_betas",
+     "a list"},
+    {"{" DDIM ", \"beta_end\": -Infinity}", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "beta_end", "-inf"},
+    {"{" DDIM ", \"beta_end\": NaN}", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "beta_end", "nan"},
+    {"{" DDIM ", \"num_train_timesteps\": 1152921504606846976}", NULL, NULL, -1, 1, SF_ERROR_FORMAT,
+     "num_train_timesteps", "1152921504606846976"},
+    {"[]", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "test.json", "object"},
+    {"{", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "test.json", ""},
+};
+
+START_TEST(a_bad_file_is_refused) {
+    ck_fails(ctx,
+             make(refused[_i].json, refused[_i].sampler, refused[_i].schedule, refused[_i].eta,
+                  refused[_i].n_steps),
+             refused[_i].status, refused[_i].part);
+    ck_assert_msg(strstr(sf_error_message(ctx), refused[_i].also), "no \"%s\" in \"%s\"",
+                  refused[_i].also, sf_error_message(ctx));
+}
+END_TEST
+
+/* Every option, every value of a wrong type: the message names file and option. */
+static const struct {
+    const char *name;
+    sf_option_id option;
+    bool number, flag, text, list; /* the types that it takes */
+} options[] = {
+#define SF_INTEGER(name, ...) {#name, SF_OPTION_##name, .number = true},
+#define SF_NUMBER(name, ...)  {#name, SF_OPTION_##name, .number = true},
+#define SF_FLAG(name, ...)    {#name, SF_OPTION_##name, .flag = true},
+#define SF_CHOICE(name, ...)  {#name, SF_OPTION_##name, .text = true},
+#define SF_NUMBERS(name, ...) {#name, SF_OPTION_##name, .list = true},
+#include "samplers/options.def"
+};
+
+static void check_wrong(const char *class_name, int option, const char *value) {
+    char json[256];
+    snprintf(json, sizeof json, "{\"_class_name\": \"%s\", \"%s\": %s}", class_name,
+             options[option].name, value);
+    sf_status status = make(json, NULL, NULL, -1, 1);
+    ck_assert_msg(status == SF_ERROR_FORMAT || status == SF_ERROR_UNSUPPORTED, "%s: status %d",
+                  json, (int)status);
+    ck_assert_msg(strstr(sf_error_message(ctx), options[option].name) &&
+                      strstr(sf_error_message(ctx), "test.json"),
+                  "%s: %s", json, sf_error_message(ctx));
+}
+
+START_TEST(a_value_of_a_wrong_type_is_refused) {
+    int n_checked = 0;
+    const sf_sampler_class *const classes[] = {&sf_sampler_ddim, &sf_sampler_ddpm,
+                                               &sf_sampler_euler};
+    for (int c = 0; c < 3; c++) {
+        if (!(classes[c]->options & SF_BIT(options[_i].option)))
+            continue;
+        const char *name = classes[c]->info.class_name;
+        n_checked++;
+        check_wrong(name, _i, "{}");
+        check_wrong(name, _i, "\"nonsense\"");
+        if (!options[_i].list)
+            check_wrong(name, _i, "[1, 2]");
+        else
+            check_wrong(name, _i, "[1, {}]");
+        if (!options[_i].flag)
+            check_wrong(name, _i, "true");
+        check_wrong(name, _i, options[_i].number ? "-1e300" : "5");
+    }
+    ck_assert_int_gt(n_checked, 0); /* an option that no class has is none */
+}
+END_TEST
+
+Suite *suite_samplers_config(void) {
+    Suite *suite = suite_create("samplers_config");
+    TCase *loads = tcase_create("loads"), *refuses = tcase_create("refuses");
+    tcase_add_checked_fixture(loads, setup, teardown);
+    tcase_add_checked_fixture(refuses, setup, teardown);
+    tcase_add_test(loads, defaults_are_the_classs);
+    tcase_add_test(loads, null_is_the_default_or_false);
+    tcase_add_test(loads, a_class_reads_only_its_own_options);
+    tcase_add_test(loads, names_find_their_class);
+    tcase_add_test(loads, the_file_names_the_class);
+    tcase_add_test(loads, a_file_is_loaded);
+    tcase_add_loop_test(refuses, a_bad_file_is_refused, 0,
+                        (int)(sizeof refused / sizeof refused[0]));
+    tcase_add_loop_test(refuses, a_value_of_a_wrong_type_is_refused, 0,
+                        (int)(sizeof options / sizeof options[0]));
+    suite_add_tcase(suite, loads);
+    suite_add_tcase(suite, refuses);
+    return suite;
+}
