@@ -40,7 +40,8 @@ static inline float sf_half_widen(uint16_t half) {
     uint32_t subnormal =
         sf_float_bits(sf_float_from_bits(magnitude + ((127u - 14u) << 23)) - 0x1p-14f);
     uint32_t bits = magnitude >= 0x1fu << 23 ? special : normal;
-    bits = magnitude < 1u << 23 ? subnormal : bits;
+    uint32_t is_small = 0u - (magnitude < 1u << 23); /* a mask: the subtraction is no branch */
+    bits = (subnormal & is_small) | (bits & ~is_small);
     return sf_float_from_bits(bits | (uint32_t)(half & 0x8000u) << 16);
 }
 

@@ -5,6 +5,10 @@ FUZZ_LINK = libsfumato_internal.la -lz $(FUZZER_FLAGS)
 FUZZ_TARGETS =
 EXTRA_DIST += fuzz/corpus
 
+FUZZ_TARGETS += fuzz/fuzz_config
+fuzz_fuzz_config_SOURCES = fuzz/fuzz_config.c
+fuzz_fuzz_config_LDADD = $(FUZZ_LINK) $(JANSSON_LIBS)
+
 FUZZ_TARGETS += fuzz/fuzz_json
 fuzz_fuzz_json_SOURCES = fuzz/fuzz_json.c
 fuzz_fuzz_json_LDADD = $(FUZZ_LINK) $(JANSSON_LIBS)

@@ -211,7 +211,9 @@ const char *sf_recipe_model(const sf_recipe *recipe);                  /* the fo
 const char *sf_recipe_model_hash(const sf_recipe *recipe);             /* SHA-256, 64 digits */
 const char *sf_recipe_backend(const sf_recipe *recipe);                /* "reference 0.1.0" */
 
-/* SHA-256 of the pipeline's U-Net weights file in hex, as in a recipe. Borrowed from the pipeline.
+/*
+ * SHA-256 of the pipeline's U-Net weights file in hex, as in a recipe; of shards, that of the list
+ * which sha256sum prints of them. Borrowed from the pipeline.
  */
 sf_status sf_pipeline_model_hash(sf_pipeline *pipeline, const char **hash);
 

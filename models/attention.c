@@ -19,8 +19,7 @@ static sf_value attend(sf_graph *graph, sf_value q, sf_value k, sf_value v, int6
 /* [N, H, W, C] -> [N, H W, C] */
 static sf_value as_tokens(sf_graph *graph, sf_value x) {
     const sf_spec spec = *sf_value_spec(graph, x);
-    return sf_reshape(graph, x,
-                      SF_DIMS(spec.dims[0], spec.dims[1] * spec.dims[2], spec.dims[3]));
+    return sf_reshape(graph, x, SF_DIMS(spec.dims[0], spec.dims[1] * spec.dims[2], spec.dims[3]));
 }
 
 /* ---- an image with itself ---- */

@@ -20,7 +20,7 @@ typedef struct sf_transformer {
     int64_t n_heads;
     int64_t n_layers;
     int64_t groups;
-    sf_value context; /* [N, T, D]: what the second attention of each layer looks at */
+    sf_value context;          /* [N, T, D]: what the second attention of each layer looks at */
     bool only_cross_attention; /* the first one looks at it as well */
 } sf_transformer;
 

@@ -49,7 +49,8 @@ sf_value sf_upsample(sf_graph *graph, const char *name, sf_value x, int64_t out_
 
 /* [M, C] -> [M, 1, 1, C], to be broadcast over the pixels */
 static sf_value as_pixel(sf_graph *graph, sf_value x) {
-    return sf_reshape(graph, x, SF_DIMS(sf_value_dim(graph, x, 0), 1, 1, sf_value_dim(graph, x, 1)));
+    return sf_reshape(graph, x,
+                      SF_DIMS(sf_value_dim(graph, x, 0), 1, 1, sf_value_dim(graph, x, 1)));
 }
 
 /* The time's part of the block: [M, 1, 1, C], or [M, 1, 1, 2C] with scale and shift. */

@@ -119,8 +119,8 @@ sf_value sf_clip_build(sf_graph *graph, const sf_clip_config *config, sf_value i
 sf_value sf_clip_pool(sf_graph *graph, const sf_clip_config *config, sf_value last_hidden_state,
                       sf_value positions) {
     const sf_spec spec = *sf_value_spec(graph, last_hidden_state);
-    sf_value rows = sf_reshape(graph, last_hidden_state,
-                               SF_DIMS(spec.dims[0] * spec.dims[1], spec.dims[2]));
+    sf_value rows =
+        sf_reshape(graph, last_hidden_state, SF_DIMS(spec.dims[0] * spec.dims[1], spec.dims[2]));
     sf_value pooled = sf_embedding(graph, rows, positions);
     if (!config->with_projection)
         return pooled;

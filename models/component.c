@@ -12,7 +12,7 @@ struct sf_component {
     sf_model *model;
     sf_ports ports;
     sf_dtype compute;
-    sf_plan *plan; /* NULL until the first run */
+    sf_plan *plan;        /* NULL until the first run */
     size_t n_plan_inputs; /* bound ones, without those that feed() writes */
     int n_plans;
 };
@@ -139,8 +139,8 @@ sf_status sf_component_run(sf_component *component, const sf_tensors *inputs,
     const sf_model *model = component->model;
     sf_bound bound = {0};
     sf_status status;
-    SF_TRY_OUT(sf_bound_given(component->ctx, model->role->component, &component->ports, inputs,
-                              &bound));
+    SF_TRY_OUT(
+        sf_bound_given(component->ctx, model->role->component, &component->ports, inputs, &bound));
     if (!fits_plan(component, &bound))
         SF_TRY_OUT(make_plan(component, &bound));
     SF_TRY_OUT(write_inputs(component, &bound));

@@ -65,8 +65,8 @@ bool sf_config_is_null(const json_t *json, const char *key) {
 
 static sf_status read_int(sf_context *ctx, const char *where, const json_t *json,
                           const sf_config_field *field, void *member) {
-    return sf_json_get_int(ctx, where, json, field->key, (int64_t)field->value,
-                           (int64_t)field->low, (int64_t)field->high, member);
+    return sf_json_get_int(ctx, where, json, field->key, (int64_t)field->value, (int64_t)field->low,
+                           (int64_t)field->high, member);
 }
 
 static sf_status read_number(sf_context *ctx, const char *where, const json_t *json,

@@ -34,9 +34,9 @@ typedef struct sf_config_field {
     sf_field_kind kind;
     size_t offset; /* in the struct */
     double low, high;
-    double value;               /* the default of INT, NUMBER and BOOL; any, for INT even one outside
+    double value;     /* the default of INT, NUMBER and BOOL; any, for INT even one outside
                                    the range: it then says that the field is not given */
-    const char *text;           /* that of ACTIVATION and CHOICE; NULL: none, index -1 */
+    const char *text; /* that of ACTIVATION and CHOICE; NULL: none, index -1 */
     const char *const *choices; /* of CHOICE; NULL ends */
 } sf_config_field;
 

@@ -50,8 +50,8 @@ sf_value sf_layer_weight(sf_graph *graph, const char *name, int n_dims, const in
 bool sf_layer_has_weight(const sf_graph *graph, const char *name) {
     char text[2 * sizeof graph->scope];
     full_name(graph, name, text, sizeof text);
-    return graph->weights && (sf_tensors_find(graph->weights, text) ||
-                              sf_tensors_skipped(graph->weights, text));
+    return graph->weights &&
+           (sf_tensors_find(graph->weights, text) || sf_tensors_skipped(graph->weights, text));
 }
 
 /* The vector that a norm or a bias is. */
@@ -89,10 +89,9 @@ sf_value sf_layer_linear(sf_graph *graph, const char *name, sf_value x, int64_t 
 
 sf_value sf_layer_conv2d(sf_graph *graph, const char *name, sf_value x, sf_conv conv) {
     sf_scope mark = sf_scope_enter(graph, "%s", name);
-    sf_value weight =
-        sf_layer_weight(graph, "weight",
-                        SF_DIMS(conv.out_channels, sf_value_dim(graph, x, 3), conv.kernel,
-                                conv.kernel));
+    sf_value weight = sf_layer_weight(
+        graph, "weight",
+        SF_DIMS(conv.out_channels, sf_value_dim(graph, x, 3), conv.kernel, conv.kernel));
     sf_conv2d_attributes attributes = {
         .stride = {conv.stride, conv.stride}, .dilation = {1, 1}, .groups = 1};
     for (int side = 0; side < 4; side++)

@@ -207,8 +207,8 @@ sf_status sf_model_load(sf_context *ctx, const char *folder, const char *compone
         return SF_ERROR_MEMORY;
     made->ctx = ctx;
     sf_status status;
-    SF_TRY_OUT(find_folder(ctx, folder, component, find_role(usual, component)->folder,
-                           &made->folder));
+    SF_TRY_OUT(
+        find_folder(ctx, folder, component, find_role(usual, component)->folder, &made->folder));
     SF_TRY_OUT(read_config(made, folder, component));
     SF_TRY_OUT(sf_weights_load(ctx, made->folder, &made->weights, &made->weights_file));
     SF_TRY_OUT(check_weights(made));

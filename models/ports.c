@@ -41,8 +41,8 @@ static void say(struct words *words, const char *format, ...) SF_PRINTF(2, 3);
 static void say(struct words *words, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(words->text + words->used, sizeof words->text - words->used, format,
-                           arguments);
+    int length =
+        vsnprintf(words->text + words->used, sizeof words->text - words->used, format, arguments);
     va_end(arguments);
     size_t room = sizeof words->text - words->used - 1;
     words->used += length < 0 ? 0 : (size_t)length < room ? (size_t)length : room;
@@ -82,7 +82,8 @@ static bool is_name_of(const sf_port *port, const char *name) {
     if (!port->count)
         return name[length] == '\0';
     char number[16];
-    snprintf(number, sizeof number, ".%ld", strtol(name + length + (name[length] == '.'), NULL, 10));
+    snprintf(number, sizeof number, ".%ld",
+             strtol(name + length + (name[length] == '.'), NULL, 10));
     return strcmp(number, name + length) == 0 && strtol(number + 1, NULL, 10) < port->count &&
            number[1] != '-';
 }
@@ -120,8 +121,7 @@ static bool has_type(const sf_port *port, const sf_tensor *tensor) {
 }
 
 static bool stands_for_all(const sf_port *port, const sf_tensor *tensor) {
-    return port->scalar &&
-           (tensor->n_dims == 0 || (tensor->n_dims == 1 && tensor->dims[0] == 1));
+    return port->scalar && (tensor->n_dims == 0 || (tensor->n_dims == 1 && tensor->dims[0] == 1));
 }
 
 /* Checks a tensor's shape and learns the letters from it. */

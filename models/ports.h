@@ -14,14 +14,14 @@
 
 /* Any size, of one letter; '*' may differ each time. */
 #define SF_ANY(letter)    (-(int64_t)(letter))
-#define SF_PORT_DIMS(...) .n_dims = SF_COUNT_(__VA_ARGS__), .dims = { __VA_ARGS__ }
+#define SF_PORT_DIMS(...) .n_dims = SF_COUNT_(__VA_ARGS__), .dims = {__VA_ARGS__}
 
 typedef struct sf_port {
     const char *name;
     sf_dtype dtype; /* SF_F32: numbers of any type are converted. SF_I64: so is i32 */
     int n_dims;
     int64_t dims[SF_MAX_DIMS]; /* sizes or SF_ANY() */
-    int count;       /* a list NAME.0 .. NAME.(count - 1), all or none of it; 0: one tensor */
+    int count; /* a list NAME.0 .. NAME.(count - 1), all or none of it; 0: one tensor */
     bool optional;
     bool no_example; /* left out of sf_bound_example(), as lists are */
     bool scalar;     /* [] and [1] are taken for [N] too */

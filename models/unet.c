@@ -22,17 +22,14 @@ sf_unet_inputs sf_unet_inputs_none(void) {
 /* ---- residuals of a ControlNet (Zhang et al. 2023) ---- */
 
 /* image + residual, which may be broadcast but not larger. */
-static sf_value add_residual(sf_graph *graph, const char *name, sf_value image,
-                             sf_value residual) {
-    sf_scope mark = sf_scope_enter(graph, "%s", name);
+static sf_value add_residual(sf_graph *graph, sf_value image, sf_value residual) {
     sf_value sum = sf_add(graph, image, residual);
     if (sum != SF_NO_VALUE &&
         !sf_spec_equal(sf_value_spec(graph, sum), sf_value_spec(graph, image))) {
         char text[SF_SHAPE_TEXT];
-        sum = sf_graph_fail(graph, SF_ERROR_SHAPE, "larger than the image %s (N, H, W, C)",
-                            sf_spec_text(sf_value_spec(graph, image), text));
+        return sf_graph_fail(graph, SF_ERROR_SHAPE, "larger than the image %s (N, H, W, C)",
+                             sf_spec_text(sf_value_spec(graph, image), text));
     }
-    sf_scope_leave(graph, mark);
     return sum;
 }
 
@@ -51,9 +48,19 @@ static bool has_residuals(sf_unet_pass *pass, const sf_unet_inputs *inputs) {
 }
 
 static void add_down_residuals(sf_unet_pass *pass, const sf_unet_inputs *inputs) {
-    for (int i = 0; i < pass->n_skips; i++)
-        pass->skips[i] = add_residual(pass->graph, "down_block_additional_residuals",
-                                      pass->skips[i], inputs->down_block_additional_residuals[i]);
+    for (int i = 0; i < pass->n_skips; i++) {
+        sf_scope mark = sf_scope_enter(pass->graph, "down_block_additional_residuals.%d", i);
+        pass->skips[i] =
+            add_residual(pass->graph, pass->skips[i], inputs->down_block_additional_residuals[i]);
+        sf_scope_leave(pass->graph, mark);
+    }
+}
+
+static sf_value add_mid_residual(sf_unet_pass *pass, const sf_unet_inputs *inputs, sf_value x) {
+    sf_scope mark = sf_scope_enter(pass->graph, "mid_block_additional_residual");
+    x = add_residual(pass->graph, x, inputs->mid_block_additional_residual);
+    sf_scope_leave(pass->graph, mark);
+    return x;
 }
 
 /* ---- the network ---- */
@@ -94,8 +101,7 @@ sf_value sf_unet_build(sf_graph *graph, const sf_unet_config *config,
         add_down_residuals(&pass, inputs);
     x = sf_unet_mid_block(&pass, x);
     if (controlled)
-        x = add_residual(graph, "mid_block_additional_residual", x,
-                         inputs->mid_block_additional_residual);
+        x = add_mid_residual(&pass, inputs, x);
     for (int i = 0; i < config->n_levels; i++)
         x = sf_unet_up_block(&pass, i, x);
     return out_layers(graph, config, x);

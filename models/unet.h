@@ -13,11 +13,11 @@
 #define SF_UNET_MAX_SKIPS (1 + SF_MAX_LEVELS * (SF_UNET_MAX_LAYERS + 1))
 
 typedef enum sf_unet_block {
-    SF_UNET_PLAIN,        /* DownBlock2D, UpBlock2D, UNetMidBlock2D */
-    SF_UNET_CROSS,        /* CrossAttn... */
-    SF_UNET_SELF,         /* AttnDownBlock2D, AttnUpBlock2D */
-    SF_UNET_RESNET_SIZE,  /* ResnetDownsampleBlock2D, ResnetUpsampleBlock2D */
-    SF_UNET_NO_BLOCK,     /* mid_block_type null */
+    SF_UNET_PLAIN,       /* DownBlock2D, UpBlock2D, UNetMidBlock2D */
+    SF_UNET_CROSS,       /* CrossAttn... */
+    SF_UNET_SELF,        /* AttnDownBlock2D, AttnUpBlock2D */
+    SF_UNET_RESNET_SIZE, /* ResnetDownsampleBlock2D, ResnetUpsampleBlock2D */
+    SF_UNET_NO_BLOCK,    /* mid_block_type null */
 } sf_unet_block;
 
 typedef enum sf_unet_class_embedding {

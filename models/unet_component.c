@@ -48,12 +48,10 @@ static void add_class_labels(const sf_unet_config *config, sf_ports *ports) {
 
 static void declare(const void *config, sf_ports *ports) {
     const sf_unet_config *unet = config;
-    add(ports, "sample", false,
-        SF_DIMS(SF_ANY('N'), unet->in_channels, SF_ANY('H'), SF_ANY('W')));
-    sf_ports_add(ports, (sf_port){.name = "timestep",
-                                  .dtype = SF_F32,
-                                  SF_PORT_DIMS(SF_ANY('N')),
-                                  .scalar = true});
+    add(ports, "sample", false, SF_DIMS(SF_ANY('N'), unet->in_channels, SF_ANY('H'), SF_ANY('W')));
+    sf_ports_add(
+        ports,
+        (sf_port){.name = "timestep", .dtype = SF_F32, SF_PORT_DIMS(SF_ANY('N')), .scalar = true});
     add_context(unet, ports);
     add_class_labels(unet, ports);
     if (unet->time_cond_proj_dim)

@@ -16,8 +16,8 @@ static const char *const up_types[] = {"UpBlock2D", "CrossAttnUpBlock2D", "AttnU
 static const char *const mid_types[] = {"UNetMidBlock2D", "UNetMidBlock2DCrossAttn", NULL};
 static const char *const scale_shifts[] = {"default", "scale_shift", NULL};
 static const char *const time_types[] = {"positional", "fourier", NULL};
-static const char *const class_types[] = {"timestep", "identity", "projection",
-                                          "simple_projection", NULL};
+static const char *const class_types[] = {"timestep", "identity", "projection", "simple_projection",
+                                          NULL};
 static const char *const addition_types[] = {"text", "text_time", NULL};
 static const char *const context_types[] = {"text_proj", NULL};
 
@@ -148,7 +148,8 @@ static sf_status check_heads(const reader *r) {
     int n = r->config->n_levels;
     for (int i = 0; i < 2 * n; i++) {
         const sf_unet_level *level = i < n ? &r->config->down[i] : &r->config->up[i - n];
-        bool cross = level->block == SF_UNET_CROSS || (i == n - 1 && r->config->mid_block == SF_UNET_CROSS);
+        bool cross =
+            level->block == SF_UNET_CROSS || (i == n - 1 && r->config->mid_block == SF_UNET_CROSS);
         if ((cross && level->n_heads > level->channels) ||
             (level->block == SF_UNET_SELF && level->head_size > level->channels))
             SF_FAIL(r->ctx, ERROR_FORMAT, "%s: attention_head_dim: %lld is more than %lld channels",
@@ -161,11 +162,11 @@ static sf_status check_heads(const reader *r) {
 static sf_status read_only_cross_attention(const reader *r) {
     bool values[SF_MAX_LEVELS] = {false};
     int n = r->config->n_levels;
-    SF_TRY(sf_config_read_bool_levels(r->ctx, r->where, r->json, "only_cross_attention", n,
-                                      values));
+    SF_TRY(
+        sf_config_read_bool_levels(r->ctx, r->where, r->json, "only_cross_attention", n, values));
     for (int i = 0; i < n; i++)
-        r->config->down[i].only_cross_attention =
-            r->config->up[n - 1 - i].only_cross_attention = values[i];
+        r->config->down[i].only_cross_attention = r->config->up[n - 1 - i].only_cross_attention =
+            values[i];
     return SF_OK;
 }
 
@@ -179,8 +180,8 @@ static sf_status read_transformers(const reader *r, const char *key, const json_
     if (!pair)
         SF_FAIL(r->ctx, ERROR_MEMORY, "out of memory for a JSON value");
     sf_status status =
-        sf_json_get_ints(r->ctx, r->where, pair, key, json_is_array(value) ? 0 : (int)level->n_layers,
-                         0, SF_MAX_LAYERS, &list);
+        sf_json_get_ints(r->ctx, r->where, pair, key,
+                         json_is_array(value) ? 0 : (int)level->n_layers, 0, SF_MAX_LAYERS, &list);
     json_decref(pair);
     SF_TRY(status);
     if (list.count < level->n_layers && level->block == SF_UNET_CROSS)
@@ -323,8 +324,8 @@ static sf_status read_embeddings(const reader *r) {
                 "%s: class_embeddings_concat: does not go with addition_embed_type", r->where);
     if (config->addition_embed_type != SF_UNET_ADDITION_TEXT_TIME)
         return SF_OK;
-    SF_TRY(need(r, "addition_time_embed_dim", config->addition_time_embed_dim,
-                "addition_embed_type"));
+    SF_TRY(
+        need(r, "addition_time_embed_dim", config->addition_time_embed_dim, "addition_embed_type"));
     SF_TRY(need(r, key, projected, "addition_embed_type"));
     if (projected <= config->addition_time_embed_dim)
         SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: %lld has no room for addition_time_embed_dim, %lld",
@@ -369,8 +370,8 @@ sf_status sf_unet_configure(sf_context *ctx, const char *where, const char *clas
 /* ---- what follows from it ---- */
 
 bool sf_unet_needs_context(const sf_unet_config *config) {
-    bool needed = config->mid_block == SF_UNET_CROSS ||
-                  config->addition_embed_type == SF_UNET_ADDITION_TEXT;
+    bool needed =
+        config->mid_block == SF_UNET_CROSS || config->addition_embed_type == SF_UNET_ADDITION_TEXT;
     for (int i = 0; i < config->n_levels; i++)
         needed = needed || config->down[i].block == SF_UNET_CROSS ||
                  config->up[i].block == SF_UNET_CROSS;

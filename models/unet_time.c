@@ -43,10 +43,10 @@ static sf_value class_embedding(sf_graph *graph, const sf_unet_config *config, s
         return missing(graph, "class_labels");
     switch (config->class_embed_type) {
     case SF_UNET_CLASS_TABLE:
-        return sf_cast(graph,
-                       sf_layer_embedding(graph, "class_embedding", labels,
-                                          config->num_class_embeds, width),
-                       compute);
+        return sf_cast(
+            graph,
+            sf_layer_embedding(graph, "class_embedding", labels, config->num_class_embeds, width),
+            compute);
     case SF_UNET_CLASS_TIMESTEP:
         mlp.activation = config->act_fn;
         return sf_timestep_embedding(graph, "class_embedding",
@@ -114,8 +114,8 @@ static sf_value text_time_embedding(sf_graph *graph, const sf_unet_config *confi
                              (long long)(width - n_ids * dim), (long long)n_ids, (long long)dim,
                              (long long)config->projection_class_embeddings_input_dim);
     sf_value ids = sf_reshape(graph, inputs->time_ids, SF_DIMS(n_rows * n_ids));
-    sf_value features = sf_timestep_features(graph, ids, dim, config->flip_sin_to_cos,
-                                             config->freq_shift);
+    sf_value features =
+        sf_timestep_features(graph, ids, dim, config->flip_sin_to_cos, config->freq_shift);
     sf_value parts[] = {
         sf_cast(graph, inputs->text_embeds, compute),
         sf_cast(graph, sf_reshape(graph, features, SF_DIMS(n_rows, n_ids * dim)), compute)};
@@ -126,8 +126,7 @@ static sf_value add_conditions(sf_graph *graph, const sf_unet_config *config, sf
                                const sf_unet_inputs *inputs, sf_dtype compute) {
     switch (config->addition_embed_type) {
     case SF_UNET_ADDITION_TEXT:
-        return sf_add(graph, time,
-                      text_embedding(graph, config, inputs->encoder_hidden_states));
+        return sf_add(graph, time, text_embedding(graph, config, inputs->encoder_hidden_states));
     case SF_UNET_ADDITION_TEXT_TIME:
         return sf_add(graph, time, text_time_embedding(graph, config, inputs, compute));
     default:
@@ -140,8 +139,8 @@ sf_value sf_unet_time_embedding(sf_graph *graph, const sf_unet_config *config,
     sf_time_mlp mlp = {.width = config->time_embedding_dim,
                        .activation = config->act_fn,
                        .post_activation = config->timestep_post_act,
-                       .condition = config->time_cond_proj_dim ? inputs->timestep_cond
-                                                               : SF_NO_VALUE};
+                       .condition =
+                           config->time_cond_proj_dim ? inputs->timestep_cond : SF_NO_VALUE};
     sf_value features = sf_cast(graph, time_features(graph, config, inputs->timestep), compute);
     sf_value time = sf_timestep_embedding(graph, "time_embedding", features, mlp);
     time = add_classes(graph, config, time, inputs->class_labels, compute);

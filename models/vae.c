@@ -142,11 +142,10 @@ static void build_decoder(sf_graph *graph, const void *config, const sf_bound *i
 
 static void declare_encoder(const void *config, sf_ports *ports) {
     const sf_vae_config *vae = config;
-    sf_ports_add(
-        ports,
-        (sf_port){.name = "sample",
-                  .dtype = SF_F32,
-                  SF_PORT_DIMS(SF_ANY('N'), vae->in_channels, SF_ANY('H'), SF_ANY('W'))});
+    sf_ports_add(ports,
+                 (sf_port){.name = "sample",
+                           .dtype = SF_F32,
+                           SF_PORT_DIMS(SF_ANY('N'), vae->in_channels, SF_ANY('H'), SF_ANY('W'))});
 }
 
 static void build_encoder(sf_graph *graph, const void *config, const sf_bound *inputs,

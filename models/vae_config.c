@@ -39,8 +39,8 @@ static sf_status read_types(sf_context *ctx, const char *where, const json_t *js
 static sf_status read_levels(sf_context *ctx, const char *where, const json_t *json,
                              sf_vae_config *config) {
     sf_json_ints channels = {.count = 1, .values = {64}};
-    SF_TRY(sf_json_get_ints(ctx, where, json, "block_out_channels", 0, 1, SF_MAX_CHANNELS,
-                            &channels));
+    SF_TRY(
+        sf_json_get_ints(ctx, where, json, "block_out_channels", 0, 1, SF_MAX_CHANNELS, &channels));
     if (channels.count < 1 || channels.count > SF_MAX_LEVELS)
         SF_FAIL(ctx, ERROR_FORMAT, "%s: block_out_channels: a list of %d is not within 1 to %d",
                 where, channels.count, SF_MAX_LEVELS);

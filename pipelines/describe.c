@@ -12,10 +12,15 @@
 
 static json_t *ops_json(const int *counts) {
     json_t *ops = json_object();
+    int failed = 0;
     for (int id = 0; id < SF_OP_COUNT; id++)
         if (counts[id])
-            json_object_set_new(ops, sf_op_get((sf_op_id)id)->name, json_integer(counts[id]));
-    return ops;
+            failed |=
+                json_object_set_new(ops, sf_op_get((sf_op_id)id)->name, json_integer(counts[id]));
+    if (!failed)
+        return ops;
+    json_decref(ops);
+    return NULL;
 }
 
 static json_t *stage_json(const sf_stage *stage, int n_evaluations) {

@@ -4,8 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/io/file.h"
+#include "core/image.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -50,7 +51,7 @@ static sf_status read_precision(sf_context *ctx, const char *name, sf_dtype *dty
             *dtype = possible[i];
             return SF_OK;
         }
-    SF_FAIL(ctx, ERROR_ARGUMENT, "precision \"%.40s\"; f32, f16 and bf16 are possible", name);
+    SF_FAIL(ctx, ERROR_NOT_FOUND, "precision \"%.40s\"; f32, f16 and bf16 are possible", name);
 }
 
 /* The size of the picture: asked for, or that of the latents that the U-Net was trained on. */
@@ -59,13 +60,16 @@ static sf_status find_size(sf_drawing *drawing) {
     const sf_vae_config *vae = drawing->pipeline->vae->config;
     const sf_unet_config *unet = drawing->pipeline->unet->config;
     int64_t factor = (int64_t)1 << (vae->n_levels - 1);
-    if (!options->width)
-        options->width = (int)(unet->sample_width * factor);
-    if (!options->height)
-        options->height = (int)(unet->sample_height * factor);
-    if (options->width < 1 || options->height < 1)
+    int64_t width = options->width ? options->width : unet->sample_width * factor;
+    int64_t height = options->height ? options->height : unet->sample_height * factor;
+    if (width == 0 || height == 0)
         SF_FAIL(drawing->ctx, ERROR_ARGUMENT,
                 "the model does not tell its size (sample_size): width and height are needed");
+    if (width < 1 || width > SF_IMAGE_MAX_SIDE || height < 1 || height > SF_IMAGE_MAX_SIDE)
+        SF_FAIL(drawing->ctx, ERROR_ARGUMENT, "%lldx%lld pixels; 1 to %d a side are possible",
+                (long long)width, (long long)height, SF_IMAGE_MAX_SIDE);
+    options->width = (int)width;
+    options->height = (int)height;
     if (options->width % factor || options->height % factor)
         SF_FAIL(drawing->ctx, ERROR_ARGUMENT,
                 "%dx%d pixels: width and height must be multiples of %lld", options->width,
@@ -86,6 +90,15 @@ static sf_status find_size(sf_drawing *drawing) {
     return SF_OK;
 }
 
+/* They go into the picture's texts, which are UTF-8: better said before the drawing than after. */
+static sf_status check_prompts(sf_context *ctx, const sf_generate_options *options) {
+    if (!sf_utf8_valid(options->prompt, strlen(options->prompt)))
+        SF_FAIL(ctx, ERROR_ARGUMENT, "the prompt is not UTF-8");
+    if (!sf_utf8_valid(options->negative_prompt, strlen(options->negative_prompt)))
+        SF_FAIL(ctx, ERROR_ARGUMENT, "the negative prompt is not UTF-8");
+    return SF_OK;
+}
+
 static sf_status complete_options(sf_drawing *drawing, const sf_generate_options *given) {
     sf_generate_options *options = &drawing->options;
     const sf_pipeline *pipeline = drawing->pipeline;
@@ -101,9 +114,10 @@ static sf_status complete_options(sf_drawing *drawing, const sf_generate_options
         options->steps = pipeline->default_steps;
     if (options->guidance_scale < 0)
         options->guidance_scale = pipeline->default_guidance;
+    SF_TRY(check_prompts(drawing->ctx, options));
     SF_TRY(check_numbers(drawing->ctx, options));
     if (!sf_rng_kind_from_name(options->rng, &drawing->rng_kind))
-        SF_FAIL(drawing->ctx, ERROR_ARGUMENT, "generator \"%.40s\"; torch and philox are possible",
+        SF_FAIL(drawing->ctx, ERROR_NOT_FOUND, "generator \"%.40s\"; torch and philox are possible",
                 options->rng);
     drawing->guided = options->guidance_scale > 1;
     return find_size(drawing);

@@ -5,6 +5,7 @@
  * the settings that suit the model.
  */
 #include <string.h>
+#include <time.h>
 
 #include "core/io/file.h"
 #include "core/io/json.h"
@@ -74,6 +75,12 @@ static sf_status load_vae(sf_pipeline *pipeline, const char *folder) {
 
 /* ---- the whole ---- */
 
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 static sf_status load(sf_pipeline *pipeline, const char *folder) {
     static const struct {
         const char *name;
@@ -92,6 +99,9 @@ static sf_status load(sf_pipeline *pipeline, const char *folder) {
     pipeline->folder = sf_strdup(pipeline->ctx, folder);
     if (!pipeline->folder)
         return SF_ERROR_MEMORY;
+    sf_progress progress = {.stage = "load", .n_steps = sizeof parts / sizeof *parts};
+    double begin = seconds();
+    SF_TRY(sf_report_progress(pipeline->ctx, &progress));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char *path = sf_path_join(pipeline->ctx, folder, parts[i].name);
         if (!path)
@@ -99,6 +109,9 @@ static sf_status load(sf_pipeline *pipeline, const char *folder) {
         sf_status status = parts[i].load(pipeline, path);
         sf_free(pipeline->ctx, path);
         SF_TRY(status);
+        progress.step++;
+        progress.seconds = seconds() - begin;
+        SF_TRY(sf_report_progress(pipeline->ctx, &progress));
     }
     return SF_OK;
 }
@@ -136,11 +149,4 @@ const char *sf_pipeline_name(const sf_pipeline *pipeline) {
     while (length > 1 && folder[length - 1] == '/')
         folder[--length] = '\0';
     return sf_path_base(folder);
-}
-
-sf_status sf_pipeline_model_hash(sf_pipeline *pipeline, const char **hash) {
-    if (!pipeline->model_hash[0])
-        SF_TRY(sf_sha256_file(pipeline->ctx, pipeline->unet->weights_file, pipeline->model_hash));
-    *hash = pipeline->model_hash;
-    return SF_OK;
 }

@@ -61,18 +61,18 @@ struct sf_sampler {
     int n_steps;
     double eta;
 
-    sf_alphas alphas;       /* the training schedule, owned */
-    double *timesteps;      /* one an evaluation, owned */
+    sf_alphas alphas;  /* the training schedule, owned */
+    double *timesteps; /* one an evaluation, owned */
     int n_timesteps;
     double *sigmas; /* owned; NULL: the method has none */
     int n_sigmas;
     double initial_scale; /* of the noise at the start */
 
-    int evaluation;                       /* the one that is due */
-    sf_eager *eager;                      /* borrowed; NULL until started */
-    sf_noise_source source;               /* its user is borrowed */
+    int evaluation;                        /* the one that is due */
+    sf_eager *eager;                       /* borrowed; NULL until started */
+    sf_noise_source source;                /* its user is borrowed */
     sf_device_tensor *work[SF_WORK_COUNT]; /* owned; NULL until started */
-    sf_device_tensor *scalar;             /* f32 [1], owned */
+    sf_device_tensor *scalar;              /* f32 [1], owned */
 };
 
 /* ---- arithmetic; out may be an input ---- */

@@ -12,7 +12,7 @@
 #include "samplers/class.h"
 #include "samplers/names.h"
 
-#define MOST_TRAINED_BETAS 1000000
+#define MOST_NUMBERS 1000000
 
 /* ---- the file ---- */
 
@@ -87,8 +87,8 @@ sf_status sf_scheduler_config_choose(sf_context *ctx, const sf_scheduler_config 
         sf_names_add(&class_names, classes[i]->info.class_name);
     }
     if (!wanted)
-        SF_TRY(sf_json_get_string(ctx, where_of(config), config->json, "_class_name", NULL,
-                                  &wanted));
+        SF_TRY(
+            sf_json_get_string(ctx, where_of(config), config->json, "_class_name", NULL, &wanted));
     if (!wanted)
         SF_FAIL(ctx, ERROR_FORMAT, "%s: no _class_name, and no sampler was chosen; there are %s",
                 where_of(config), names.text);
@@ -106,7 +106,7 @@ sf_status sf_scheduler_config_choose(sf_context *ctx, const sf_scheduler_config 
 
 /* ---- the options ---- */
 
-/* The names of a choice's values: names_beta_schedule[SF_BETA_linear] is "linear". */
+/* A choice's values: names_beta_schedule[SF_BETA_linear] is "linear". */
 #define CHOICE_NAME(group, name) #name,
 #define SF_INTEGER(...)
 #define SF_NUMBER(...)
@@ -116,73 +116,104 @@ sf_status sf_scheduler_config_choose(sf_context *ctx, const sf_scheduler_config 
     static const char *const names_##name[] = {SF_CHOICES_##name(CHOICE_NAME)};
 #include "samplers/options.def"
 
-/* What is read, from where, and into which member of the settings. */
-typedef struct reading {
-    sf_context *ctx;
-    const sf_scheduler_config *config;
-    const sf_sampler_class *class;
-    sf_option_id option;
-    const char *key;
+typedef struct reading reading;
+typedef sf_status (*reader)(const reading *r, void *value);
+
+static sf_status read_integer(const reading *r, void *value);
+static sf_status read_number(const reading *r, void *value);
+static sf_status read_flag(const reading *r, void *value);
+static sf_status read_choice(const reading *r, void *value);
+static sf_status read_numbers(const reading *r, void *value);
+
+/* The options by sf_option_id. */
+static const struct option {
+    const char *name;
+    size_t offset; /* of the member of the settings */
     double min, max;
     const char *const *names; /* of a choice */
     int n_names;
-} reading;
+    reader read;
+} options[] = {
+#define MEMBER(member)                     #member, offsetof(sf_scheduler_settings, member)
+#define SF_INTEGER(name, value, low, high) {MEMBER(name), (low), (high), NULL, 0, read_integer},
+#define SF_NUMBER(name, value, low, high)                                                          \
+    {MEMBER(name), (low), (double)(high), NULL, 0, read_number},
+#define SF_FLAG(name, value) {MEMBER(name), 0, 1, NULL, 0, read_flag},
+#define SF_CHOICE(name, value)                                                                     \
+    {MEMBER(name), 0, 0, names_##name, (int)(sizeof names_##name / sizeof names_##name[0]),        \
+     read_choice},
+#define SF_NUMBERS(name, low, high) {MEMBER(name), (low), (high), NULL, 0, read_numbers},
+#include "samplers/options.def"
+};
+
+struct reading {
+    sf_context *ctx;
+    const char *where;
+    const json_t *json;
+    const sf_sampler_class *class;
+    const struct option *option;
+};
 
 static const json_t *find(const reading *r) {
-    return json_object_get(r->config->json, r->key);
+    return json_object_get(r->json, r->option->name);
 }
 
-static sf_status read_integer(const reading *r, int *value) {
-    return sf_json_get_int32(r->ctx, where_of(r->config), r->config->json, r->key, *value,
-                             (int)r->min, (int)r->max, value);
+static sf_status read_integer(const reading *r, void *value) {
+    int *integer = value;
+    return sf_json_get_int32(r->ctx, r->where, r->json, r->option->name, *integer,
+                             (int)r->option->min, (int)r->option->max, integer);
 }
 
-static sf_status read_number(const reading *r, double *value) {
+static sf_status read_number(const reading *r, void *value) {
+    const struct option *option = r->option;
     double number;
     if (!find(r) || json_is_null(find(r)))
         return SF_OK;
-    SF_TRY(sf_json_get_number(r->ctx, where_of(r->config), r->config->json, r->key, 0, &number));
-    if (!(number >= r->min && number <= r->max))
-        SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: %g is not within %g to %g", where_of(r->config),
-                r->key, number, r->min, r->max);
-    *value = number;
+    SF_TRY(sf_json_get_number(r->ctx, r->where, r->json, option->name, 0, &number));
+    if (!(number >= option->min && number <= option->max))
+        SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: %g is not within %g to %g", r->where, option->name,
+                number, option->min, option->max);
+    *(double *)value = number;
     return SF_OK;
 }
 
-static sf_status read_flag(const reading *r, bool *value) {
-    bool standard = *value && !json_is_null(find(r));
-    return sf_json_get_bool(r->ctx, where_of(r->config), r->config->json, r->key, standard, value);
+static sf_status read_flag(const reading *r, void *value) {
+    bool *flag = value;
+    bool standard = *flag && !json_is_null(find(r));
+    return sf_json_get_bool(r->ctx, r->where, r->json, r->option->name, standard, flag);
 }
 
-static sf_status read_choice(const reading *r, int *value) {
-    uint64_t allowed = r->class->choices[r->option] ? r->class->choices[r->option] : UINT64_MAX;
+static sf_status read_choice(const reading *r, void *value) {
+    const struct option *option = r->option;
+    uint64_t allowed = r->class->choices[option - options];
     sf_names names = {0};
     const char *text;
-    SF_TRY(sf_json_get_string(r->ctx, where_of(r->config), r->config->json, r->key, NULL, &text));
+    SF_TRY(sf_json_get_string(r->ctx, r->where, r->json, option->name, NULL, &text));
     if (!text)
         return SF_OK;
-    for (int i = 0; i < r->n_names; i++) {
-        if (!(allowed & SF_BIT(i)))
+    for (int i = 0; i < option->n_names; i++) {
+        if (allowed && !(allowed & SF_BIT(i)))
             continue;
-        if (strcmp(text, r->names[i]) == 0) {
-            *value = i;
+        if (strcmp(text, option->names[i]) == 0) {
+            *(int *)value = i;
             return SF_OK;
         }
-        sf_names_add(&names, r->names[i]);
+        sf_names_add(&names, option->names[i]);
     }
-    SF_FAIL(r->ctx, ERROR_UNSUPPORTED, "%s: %s: \"%.64s\" is none of %s's: %s", where_of(r->config),
-            r->key, text, r->class->info.class_name, names.text);
+    SF_FAIL(r->ctx, ERROR_UNSUPPORTED, "%s: %s: \"%.64s\" is none of %s's: %s", r->where,
+            option->name, text, r->class->info.class_name, names.text);
 }
 
-static sf_status read_numbers(const reading *r, sf_numbers *numbers) {
+static sf_status read_numbers(const reading *r, void *value) {
+    const struct option *option = r->option;
+    sf_numbers *numbers = value;
     const json_t *list = find(r);
-    const char *where = where_of(r->config);
     if (!list || json_is_null(list))
         return SF_OK;
     size_t count = json_array_size(list);
-    if (!json_is_array(list) || count < 1 || count > MOST_TRAINED_BETAS)
-        SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: a list of 1 to %d numbers is wanted", where, r->key,
-                MOST_TRAINED_BETAS);
+    if (!json_is_array(list) || count < 1 || count > MOST_NUMBERS)
+        SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: a list of 1 to %d numbers is wanted", r->where,
+                option->name, MOST_NUMBERS);
     numbers->values = SF_NEW_ARRAY(r->ctx, double, count);
     if (!numbers->values)
         return SF_ERROR_MEMORY;
@@ -190,9 +221,9 @@ static sf_status read_numbers(const reading *r, sf_numbers *numbers) {
     for (size_t i = 0; i < count; i++) {
         double number = NAN;
         if (!sf_json_number(json_array_get(list, i), &number) ||
-            !(number >= r->min && number <= r->max))
-            SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: element %zu is no number within %g to %g", where,
-                    r->key, i, r->min, r->max);
+            !(number >= option->min && number <= option->max))
+            SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: element %zu is no number within %g to %g",
+                    r->where, option->name, i, option->min, option->max);
         numbers->values[i] = number;
     }
     return SF_OK;
@@ -209,34 +240,18 @@ static void set_defaults(const sf_sampler_class *class, sf_scheduler_settings *s
         class->set_defaults(settings);
 }
 
-/* One line an option; `has` keeps those that the class lacks unread. */
-static sf_status read_all(reading r, sf_scheduler_settings *settings) {
-    uint64_t has = r.class->options;
-#define READ(name, reader)                                                                         \
-    r.option = SF_OPTION_##name;                                                                   \
-    r.key = #name;                                                                                 \
-    if (has & SF_OPTION(name))                                                                     \
-        SF_TRY(reader(&r, &settings->name));
-#define SF_INTEGER(name, value, low, high) r.min = (low), r.max = (high); READ(name, read_integer)
-#define SF_NUMBER(name, value, low, high)                                                          \
-    r.min = (low), r.max = (double)(high);                                                         \
-    READ(name, read_number)
-#define SF_FLAG(name, value) READ(name, read_flag)
-#define SF_CHOICE(name, value)                                                                     \
-    r.names = names_##name, r.n_names = (int)(sizeof names_##name / sizeof names_##name[0]);       \
-    READ(name, read_choice)
-#define SF_NUMBERS(name, low, high) r.min = (low), r.max = (high); READ(name, read_numbers)
-#include "samplers/options.def"
-    return SF_OK;
-}
-
 sf_status sf_scheduler_settings_read(sf_context *ctx, const sf_scheduler_config *config,
                                      const sf_sampler_class *class,
                                      sf_scheduler_settings *settings) {
     sf_scheduler_settings made;
-    reading r = {.ctx = ctx, .config = config, .class = class};
+    reading r = {.ctx = ctx, .where = where_of(config), .json = config->json, .class = class};
+    sf_status status = SF_OK;
     set_defaults(class, &made);
-    sf_status status = read_all(r, &made);
+    for (int i = 0; i < SF_OPTION_COUNT && status == SF_OK; i++) {
+        r.option = &options[i];
+        if (class->options & SF_BIT(i))
+            status = r.option->read(&r, (char *)&made + r.option->offset);
+    }
     if (status == SF_OK)
         *settings = made;
     else
@@ -252,16 +267,8 @@ void sf_scheduler_settings_clear(sf_context *ctx, sf_scheduler_settings *setting
 /* ---- the sigma schedule ---- */
 
 static bool asks_for(const sf_scheduler_settings *settings, const sf_sigma_schedule *schedule) {
-    switch (schedule->option) {
-    case SF_OPTION_use_karras_sigmas:
-        return settings->use_karras_sigmas;
-    case SF_OPTION_use_exponential_sigmas:
-        return settings->use_exponential_sigmas;
-    case SF_OPTION_use_beta_sigmas:
-        return settings->use_beta_sigmas;
-    default:
-        return false;
-    }
+    return schedule->option >= 0 &&
+           *(const bool *)((const char *)settings + options[schedule->option].offset);
 }
 
 static bool has_schedule(const sf_sampler_class *class, const sf_sigma_schedule *schedule) {
@@ -281,8 +288,8 @@ static sf_status find_schedule(sf_context *ctx, const sf_sampler_class *class, c
         }
         sf_names_add(&names, candidate->name);
     }
-    SF_FAIL(ctx, ERROR_NOT_FOUND, "the sampler %s has no schedule \"%s\", but %s",
-            class->info.name, name, names.text);
+    SF_FAIL(ctx, ERROR_NOT_FOUND, "the sampler %s has no schedule \"%s\", but %s", class->info.name,
+            name, names.text);
 }
 
 sf_status sf_scheduler_settings_schedule(sf_context *ctx, const sf_sampler_class *class,

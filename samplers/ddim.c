@@ -42,8 +42,8 @@ static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tenso
     SF_TRY(sf_sampler_predict_denoised(sampler, alpha, model_output, denoised));
     SF_TRY(sf_sampler_clip(sampler, denoised));
     SF_TRY(sf_sampler_predict_noise(sampler, alpha, model_output, noise));
-    SF_TRY(sf_sampler_combine(sampler, x, sqrtf(previous), denoised,
-                              rest > 0 ? sqrtf(rest) : 0, noise));
+    SF_TRY(sf_sampler_combine(sampler, x, sqrtf(previous), denoised, rest > 0 ? sqrtf(rest) : 0,
+                              noise));
     if (sampler->eta <= 0)
         return SF_OK;
     SF_TRY(sf_sampler_draw(sampler, noise));

@@ -9,8 +9,7 @@
 #include "samplers/class.h"
 
 sf_status sf_sampler_predict_denoised(sf_sampler *sampler, float alpha,
-                                      const sf_device_tensor *model_output,
-                                      sf_device_tensor *out) {
+                                      const sf_device_tensor *model_output, sf_device_tensor *out) {
     const sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
     float a = sqrtf(alpha), b = sqrtf(1 - alpha);
     switch (sampler->settings.prediction_type) {
@@ -60,8 +59,7 @@ static float absolute_quantile(const float *values, size_t count, float q, float
     size_t low = (size_t)rank, high = (size_t)ceilf(rank);
     high = high < count ? high : count - 1;
     float weight = rank - (float)low, difference = room[high] - room[low];
-    return weight < 0.5f ? room[low] + weight * difference
-                         : room[high] - difference * (1 - weight);
+    return weight < 0.5f ? room[low] + weight * difference : room[high] - difference * (1 - weight);
 }
 
 /*

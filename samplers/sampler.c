@@ -172,8 +172,8 @@ bool sf_sampler_next(const sf_sampler *sampler, sf_evaluation *evaluation) {
     if (i >= sampler->n_timesteps)
         return false;
     double scale = sampler->class->input_scale ? sampler->class->input_scale(sampler, i) : 1;
-    *evaluation = (sf_evaluation){
-        .index = i, .timestep = sampler->timesteps[i], .input_scale = scale};
+    *evaluation =
+        (sf_evaluation){.index = i, .timestep = sampler->timesteps[i], .input_scale = scale};
     return true;
 }
 

@@ -16,8 +16,8 @@
 void sf_linspace_f32(float start, float end, int count, float *values) {
     float step = count > 1 ? (end - start) / (float)(count - 1) : 0;
     for (int i = 0; i < count; i++)
-        values[i] = i < count / 2 ? fmaf(step, (float)i, start)
-                                  : fmaf(-step, (float)(count - i - 1), end);
+        values[i] =
+            i < count / 2 ? fmaf(step, (float)i, start) : fmaf(-step, (float)(count - i - 1), end);
     if (count == 1)
         values[0] = start;
 }

@@ -93,9 +93,14 @@ static double timestep_of(double sigma, const float *log_table, int count) {
     double log_sigma = log(sigma > 1e-10 ? sigma : 1e-10);
     if (count < 2)
         return 0;
-    int low = count - 2;
-    while (low > 0 && (double)log_table[low] > log_sigma)
-        low--;
+    int low = 0, end = count - 1; /* the last entry but one that is not above, else the first */
+    while (end - low > 1) {
+        int middle = low + (end - low) / 2;
+        if ((double)log_table[middle] <= log_sigma)
+            low = middle;
+        else
+            end = middle;
+    }
     float step = log_table[low] - log_table[low + 1];
     double weight = ((double)log_table[low] - log_sigma) / (double)step;
     weight = weight < 0 ? 0 : weight > 1 ? 1 : weight;
@@ -115,14 +120,13 @@ static void clear_table(sf_context *ctx, sigma_table *table) {
     sf_free(ctx, table->logs);
 }
 
+/* The caller clears the table, also after a failure. */
 static sf_status make_table(sf_context *ctx, const sf_alphas *alphas, sigma_table *table) {
     *table = (sigma_table){.count = alphas->count};
     table->sigmas = SF_NEW_ARRAY(ctx, float, (size_t)alphas->count);
     table->logs = SF_NEW_ARRAY(ctx, float, (size_t)alphas->count);
-    if (!table->sigmas || !table->logs) {
-        clear_table(ctx, table);
+    if (!table->sigmas || !table->logs)
         return SF_ERROR_MEMORY;
-    }
     for (int i = 0; i < alphas->count; i++) {
         table->sigmas[i] = sigma_of(alphas->values[i]);
         table->logs[i] = (float)log((double)table->sigmas[i]);
@@ -153,8 +157,7 @@ static void spread(const sf_scheduler_settings *settings, const sigma_table *tab
     schedule->fill(low, high, n_steps, run->sigmas);
     run->n_sigmas = n_steps;
     for (int i = 0; i < n_steps; i++)
-        run->timesteps[i] =
-            (double)(float)timestep_of(run->sigmas[i], table->logs, table->count);
+        run->timesteps[i] = (double)(float)timestep_of(run->sigmas[i], table->logs, table->count);
     run->n_timesteps = n_steps;
 }
 

@@ -73,11 +73,11 @@ sf_status sf_timesteps_in_table_new(sf_context *ctx, const sf_scheduler_settings
         n--;
     for (int i = 0; i < n; i++)
         if (made[i] < 0 || made[i] >= alphas->count) {
-            sf_status status = sf_fail(
-                ctx, SF_ERROR_ARGUMENT,
-                "timestep %g of step %d is outside the schedule's 0 to %d (%d steps, "
-                "steps_offset %d)",
-                made[i], i, alphas->count - 1, n_steps, settings->steps_offset);
+            sf_status status =
+                sf_fail(ctx, SF_ERROR_ARGUMENT,
+                        "timestep %g of step %d is outside the schedule's 0 to %d (%d steps, "
+                        "steps_offset %d)",
+                        made[i], i, alphas->count - 1, n_steps, settings->steps_offset);
             sf_free(ctx, made);
             return status;
         }

@@ -332,7 +332,7 @@ START_TEST(interrupted_run_leaves_nothing) {
     struct command_result result;
     cli_run_command(
         &result, (struct command){.arguments = CLI_ARGUMENTS("generate", "a red apple", "--model",
-                                                             test_model(""), "-q", "--steps=1000",
+                                                             test_model(""), "-q", "--steps=900",
                                                              "--output=apple.png"),
                                   .interrupt_after_ms = 700});
     ck_assert_msg(result.status == 1, "exit status %d: %s", result.status, result.err);

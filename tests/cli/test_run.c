@@ -89,7 +89,7 @@ START_TEST(what_run_refuses) {
     check_cli_fails("nowhere.safetensors", RUN("unet", "nowhere.safetensors"));
     check_cli_fails("there is no model \"nowhere\"", RUN("unet", unet), "--model=nowhere");
     check_cli_fails("input_ids", RUN("unet", text));
-    check_cli_fails("sample", RUN("text_encoder", unet));
+    check_cli_fails("input_ids", RUN("text_encoder", unet));
     check_cli_fails("sample", RUN("vae_decoder", text));
     check_cli_fails("No space left on device", "run", "-q", "--component=unet", "--input", unet,
                     "--output=/dev/full");
@@ -107,7 +107,6 @@ START_TEST(ill_shaped_input_is_named) {
         {"sample", SF_F32, 3, {4, 5, 6}},
         {"sample", SF_F32, 4, {2, 5, 5, 6}},
         {"sample", SF_F32, 4, {3, 4, 5, 6}},
-        {"sample", SF_I64, 4, {2, 4, 5, 6}},
         {"timestep", SF_F32, 1, {3}},
         {"timestep", SF_F32, 2, {1, 2}},
         {"encoder_hidden_states", SF_F32, 3, {2, 3, 9}},
@@ -205,6 +204,16 @@ START_TEST(euler_goes_straight) {
 }
 END_TEST
 
+/* The share of the picture in the variance after t steps of noise, from write_scheduler()'s betas. */
+static double alpha_bar(int t) {
+    double product = 1;
+    for (int i = 0; i <= t; i++) {
+        double root = sqrt(0.00085) + (sqrt(0.012) - sqrt(0.00085)) * i / 999;
+        product *= 1 - root * root;
+    }
+    return product;
+}
+
 /*
  * A model that sees no noise: each DDIM step is then x' = x sqrt(a' / a), the last one to a' = 1.
  */
@@ -216,8 +225,9 @@ START_TEST(ddim_grows_what_is_no_noise) {
     const float *first = floats(outputs, "sample.0"), *last = floats(outputs, "sample.4");
     for (int i = 0; i < N_VALUES; i++) {
         float noise = 1 + (float)i;
-        ck_assert_float_eq_tol(last[i] / noise, last[0], 1e-4f * last[0]);
-        ck_assert(first[i] > noise && last[i] > 5 * first[i]);
+        ck_assert_float_eq_tol(first[i], noise * (float)sqrt(alpha_bar(600) / alpha_bar(800)),
+                               1e-4f * noise);
+        ck_assert_float_eq_tol(last[i], noise / (float)sqrt(alpha_bar(800)), 1e-3f * noise);
     }
     ck_assert_int_eq(sf_tensor_n_elements(sf_tensors_find(outputs, "timesteps")), N_STEPS);
     sf_tensors_free(outputs);
@@ -247,7 +257,7 @@ Suite *suite_cli_run(void) {
     tcase_add_loop_test(tcase, component_answers_as_pytorch, 0, 4);
     tcase_add_test(tcase, component_of_its_own_folder);
     tcase_add_test(tcase, what_run_refuses);
-    tcase_add_loop_test(tcase, ill_shaped_input_is_named, 0, 9);
+    tcase_add_loop_test(tcase, ill_shaped_input_is_named, 0, 8);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("sample");
     tcase_add_checked_fixture(tcase, setup, teardown);

@@ -1,14 +1,12 @@
 /*
- * Plans on the reference backend: results by hand, what is fused, outputs and views of all kinds,
- * binding, errors, memory. Random graphs: test_plan_random.c. Other backends: test_plan_fallback.c.
+ * Plans on the reference backend: results by hand, outputs and views of all kinds, binding, errors.
+ * test_plan_*.c: fusion, memory, random graphs, other backends, constants on a device.
  */
 #include "core/plan/internal.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include "plugins/registry.h"
-#include "tests/support/failing.h"
 #include "tests/support/plans.h"
 #include "tests/support/support.h"
 
@@ -89,209 +87,6 @@ START_TEST(a_layer_gives_what_its_formula_gives) {
         check_result(plan, x, wanted, 6);
         check_result(plan, x, wanted, 6);
         sf_plan_free(plan);
-    }
-}
-END_TEST
-
-/* ---- fusion ---- */
-
-static sf_value conv(sf_value x) {
-    sf_conv2d_attributes attributes = {
-        .stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .padding = {1, 1, 1, 1}};
-    return sf_conv2d(graph, x, weight(SF_DIMS(4, 4, 3, 3)), weight(SF_DIMS(4)), attributes);
-}
-
-static sf_value linear(sf_value x) {
-    return sf_linear(graph, x, weight(SF_DIMS(4, 4)), SF_NO_VALUE);
-}
-
-static sf_value norm(sf_value x) {
-    return sf_group_norm(graph, x, weight(SF_DIMS(4)), SF_NO_VALUE, 2, 0.1f);
-}
-
-static sf_value act(sf_value x) {
-    return sf_activate(graph, x, SF_ACTIVATION_SILU);
-}
-
-static sf_value conv_act(sf_value x) {
-    return act(conv(x));
-}
-
-static sf_value linear_gelu(sf_value x) {
-    return sf_activate(graph, linear(x), SF_ACTIVATION_GELU);
-}
-
-static sf_value norm_act(sf_value x) {
-    return act(norm(x));
-}
-
-static sf_value conv_add(sf_value x) {
-    return sf_add(graph, x, conv(x));
-}
-
-static sf_value add_linear(sf_value x) {
-    return sf_add(graph, linear(x), x);
-}
-
-static sf_value linear_act_add(sf_value x) {
-    return sf_add(graph, act(linear(x)), x);
-}
-
-static sf_value linear_add_act(sf_value x) {
-    return act(sf_add(graph, linear(x), x));
-}
-
-static sf_value act_twice(sf_value x) {
-    return act(act(linear(x)));
-}
-
-static sf_value add_two_products(sf_value x) {
-    return sf_add(graph, linear(x), linear(x));
-}
-
-static sf_value add_to_itself(sf_value x) {
-    sf_value y = linear(x);
-    return sf_add(graph, y, y);
-}
-
-static sf_value used_twice(sf_value x) {
-    sf_value y = linear(x);
-    return sf_multiply(graph, act(y), y);
-}
-
-static sf_value also_output(sf_value x) {
-    sf_value y = linear(x);
-    sf_output(graph, "between", y);
-    return act(y);
-}
-
-static sf_value add_vector(sf_value x) {
-    return sf_add(graph, linear(x), weight(SF_DIMS(4)));
-}
-
-static sf_value add_to_larger(sf_value x) {
-    return sf_add(graph, linear(sf_slice(graph, x, 1, 0, 1)), x);
-}
-
-static sf_value subtract_linear(sf_value x) {
-    return sf_subtract(graph, linear(x), x);
-}
-
-static sf_value unary_act(sf_value x) {
-    return act(sf_unary(graph, SF_OP_tanh, x));
-}
-
-static sf_value linear_sigmoid(sf_value x) {
-    return sf_unary(graph, SF_OP_sigmoid, linear(x));
-}
-
-static sf_value act_of_view(sf_value x) {
-    return act(sf_reshape(graph, linear(x), SF_DIMS(24)));
-}
-
-static sf_value two_layers(sf_value x) {
-    return sf_add(graph, conv_act(norm_act(x)), x);
-}
-
-static sf_value residual_is_late(sf_value x) {
-    sf_value y = linear(x);
-    return sf_add(graph, y, sf_unary(graph, SF_OP_tanh, x));
-}
-
-static sf_value chain_of_residuals(sf_value x) {
-    sf_value y = linear(x);
-    y = sf_add(graph, y, x);
-    return sf_add(graph, y, x);
-}
-
-static const struct {
-    const char *name;
-    sf_value (*build)(sf_value x); /* x is [1, 2, 3, 4] */
-    size_t n_steps, n_fused;
-} fusions[] = {
-    {"conv2d + silu", conv_act, 1, 1},
-    {"linear + gelu", linear_gelu, 1, 1},
-    {"group_norm + silu", norm_act, 1, 1},
-    {"x + conv2d", conv_add, 1, 1},
-    {"linear + x", add_linear, 1, 1},
-    {"silu(linear) + x", linear_act_add, 1, 2},
-    {"silu(linear + x): the residual comes after the activation", linear_add_act, 2, 1},
-    {"silu(silu(linear)): one activation has room", act_twice, 2, 1},
-    {"linear + linear", add_two_products, 2, 1},
-    {"y + y with y = linear", add_to_itself, 2, 0},
-    {"silu(y) * y", used_twice, 3, 0},
-    {"y is an output, too", also_output, 2, 0},
-    {"linear + vector: a broadcast", add_vector, 2, 0},
-    {"linear + something larger", add_to_larger, 2, 0},
-    {"linear - x", subtract_linear, 2, 0},
-    {"silu(tanh(x))", unary_act, 2, 0},
-    {"sigmoid is no activation", linear_sigmoid, 2, 0},
-    {"silu of a view", act_of_view, 2, 0},
-    {"silu(conv2d(silu(group_norm))) + x", two_layers, 2, 3},
-    {"the residual is computed after the product", residual_is_late, 2, 1},
-    {"linear + x + x", chain_of_residuals, 2, 1},
-};
-
-static sf_plan *fusion_plan(int i, bool no_fusion) {
-    ck_ok(ctx, sf_graph_new(ctx, NULL, &graph));
-    sf_output(graph, "y", fusions[i].build(input("x", SF_DIMS(1, 2, 3, 4))));
-    return plan_of(no_fusion);
-}
-
-START_TEST(what_is_fused) {
-    float x[24];
-    sf_graph_free(graph);
-    for (int i = 0; i < 24; i++)
-        x[i] = 0.3f * (float)(i % 7) - 1;
-    sf_plan *fused = fusion_plan(_i, false), *plain = fusion_plan(_i, true);
-    const sf_plan_stats *stats = sf_plan_get_stats(fused);
-    ck_assert_msg(stats->n_steps == fusions[_i].n_steps && stats->n_fused == fusions[_i].n_fused,
-                  "%s: %zu steps, %zu fused", fusions[_i].name, stats->n_steps, stats->n_fused);
-    ck_assert_uint_eq(sf_plan_get_stats(plain)->n_fused, 0);
-    ck_assert_uint_eq(sf_plan_get_stats(plain)->n_steps, stats->n_steps + stats->n_fused);
-
-    void *wanted[2], *got[2];
-    run_plan(ctx, plain, (const void *const[]){x}, wanted);
-    run_plan(ctx, fused, (const void *const[]){x}, got);
-    for (int k = 0; k < sf_plan_n_outputs(plain); k++) {
-        size_t bytes = sf_spec_bytes(sf_plan_output_spec(plain, k));
-        check_floats(got[k], wanted[k], (int)(bytes / sizeof(float)));
-        free(wanted[k]);
-        free(got[k]);
-    }
-    check_plan_memory(fused);
-    sf_plan_free(fused);
-    sf_plan_free(plain);
-}
-END_TEST
-
-static int supports_no_activation(const sf_op_call *call) {
-    return ((const sf_linear_attributes *)call->attributes)->activation == SF_ACTIVATION_NONE;
-}
-
-static int supports_no_residual(const sf_op_call *call) {
-    return call->n_inputs < 4 || call->inputs[3].dtype == SF_NONE;
-}
-
-static bool has_all(sf_op_id op) {
-    (void)op;
-    return true;
-}
-
-START_TEST(only_what_the_backend_has_is_fused) {
-    int (*const supports[])(const sf_op_call *) = {supports_no_activation, supports_no_residual};
-    const size_t n_fused[] = {0, 1}, n_steps[] = {3, 2};
-    sf_graph_free(graph);
-    for (int i = 0; i < 2; i++) {
-        sf_backend *limited = limit_backend(reference, "limited", has_all);
-        limited->entries[SF_OP_linear].supports = supports[i];
-        ck_ok(ctx, sf_graph_new(ctx, NULL, &graph));
-        sf_output(graph, "y", linear_act_add(input("x", SF_DIMS(2, 4))));
-        sf_plan *plan = make_plan(ctx, graph, limited, NULL, false);
-        ck_assert_uint_eq(sf_plan_get_stats(plan)->n_fused, n_fused[i]);
-        ck_assert_uint_eq(sf_plan_get_stats(plan)->n_steps, n_steps[i]);
-        sf_plan_free(plan);
-        free(limited);
     }
 }
 END_TEST
@@ -407,7 +202,7 @@ START_TEST(tensors_without_elements) {
     const int order[] = {2, 0, 1};
     sf_output(graph, "linear", y);
     sf_output(graph, "sum", sf_sum(graph, x, 1)); /* sums of nothing */
-    sf_output(graph, "turned", sf_permute(graph, act(y), order));
+    sf_output(graph, "turned", sf_permute(graph, sf_unary(graph, SF_OP_silu, y), order));
     sf_output(graph, "joined", sf_concat(graph, (sf_value[]){x, sf_affine(graph, x, 2, 1)}, 2, 1));
     sf_output(graph, "none of z", sf_slice(graph, z, 0, 3, 0));
     sf_output(graph, "z and none",
@@ -554,6 +349,11 @@ START_TEST(a_failing_op_names_itself_and_its_node) {
 }
 END_TEST
 
+static bool has_all(sf_op_id op) {
+    (void)op;
+    return true;
+}
+
 static sf_status run_silently(void *backend, const sf_op_call *call) {
     (void)backend;
     (void)call;
@@ -587,174 +387,11 @@ START_TEST(absurd_sizes_are_refused) {
 }
 END_TEST
 
-/* ---- memory ---- */
-
-START_TEST(a_plan_without_memory_only_counts) {
-    for (int no_memory = 0; no_memory < 2; no_memory++) {
-        if (no_memory)
-            ck_ok(ctx, sf_graph_new(ctx, NULL, &graph));
-        sf_output(graph, "y", two_layers(input("x", SF_DIMS(1, 8, 8, 4))));
-        sf_plan *plan;
-        sf_plan_options options = {.backend = reference, .no_memory = no_memory};
-        ck_ok(ctx, sf_plan_new(ctx, graph, &options, &plan));
-        static sf_plan_stats counted;
-        if (!no_memory) {
-            counted = *sf_plan_get_stats(plan);
-            sf_plan_free(plan);
-            continue;
-        }
-        ck_assert_mem_eq(&counted, sf_plan_get_stats(plan), sizeof counted);
-        float data[256] = {0};
-        ck_fails(ctx, sf_plan_run(plan), SF_ERROR_ARGUMENT, "without memory");
-        ck_fails(ctx, sf_plan_write(plan, 0, data, sizeof data), SF_ERROR_ARGUMENT,
-                 "without memory");
-        ck_fails(ctx, sf_plan_read(plan, 0, data, sizeof data), SF_ERROR_ARGUMENT,
-                 "without memory");
-        char text[100];
-        ck_fails(ctx, sf_plan_find_nonfinite(plan, text, sizeof text), SF_ERROR_ARGUMENT,
-                 "without memory");
-        sf_plan_free(plan);
-    }
-}
-END_TEST
-
-START_TEST(a_long_chain_takes_the_memory_of_two) {
-    const int64_t n = 1000;
-    sf_value x = input("x", SF_DIMS(n));
-    for (int i = 0; i < 40; i++)
-        x = sf_unary(graph, SF_OP_tanh, x);
-    sf_output(graph, "y", x);
-    sf_plan *plan = plan_of(false);
-    check_plan_memory(plan);
-    const sf_plan_stats *stats = sf_plan_get_stats(plan);
-    uint64_t one = 4096; /* 1000 f32, rounded up to 256 bytes */
-    ck_assert_uint_ge(stats->unshared_bytes, 41 * one);
-    ck_assert_uint_le(stats->arena_bytes, 4 * one); /* the input and two, scratch at the most */
-    ck_assert_uint_eq(stats->n_steps, 40);
-    sf_plan_free(plan);
-}
-END_TEST
-
-START_TEST(a_run_allocates_nothing) {
-    struct failing_allocator allocator = {.fail_at = 0};
-    sf_context *counted = failing_context(&allocator);
-    sf_backend *backend = open_reference(counted);
-    sf_graph_free(graph);
-    ck_ok(counted, sf_graph_new(counted, NULL, &graph));
-    const int order[] = {0, 3, 1, 2};
-    sf_value x = input("x", SF_DIMS(1, 4, 4, 4));
-    sf_value y = sf_softmax(graph, sf_permute(graph, two_layers(x), order));
-    sf_output(graph, "y", sf_cast(graph, y, SF_F16));
-    sf_plan *plan = make_plan(counted, graph, backend, NULL, false);
-    float data[64] = {1};
-    uint16_t result[64];
-    ck_ok(counted, sf_plan_write(plan, 0, data, sizeof data));
-    long calls = allocator.calls;
-    for (int i = 0; i < 3; i++)
-        ck_ok(counted, sf_plan_run(plan));
-    ck_ok(counted, sf_plan_read(plan, 0, result, sizeof result));
-    ck_assert_int_eq(allocator.calls, calls);
-    sf_plan_free(plan);
-    close_backends(counted);
-    ck_assert_int_eq(allocator.live, 0);
-    sf_context_free(counted);
-}
-END_TEST
-
-static sf_status make_and_run(sf_context *failing, void *user) {
-    (void)user;
-    sf_backend *backend = NULL;
-    sf_plan_options options = {.backend = NULL};
-    sf_plan *plan = NULL;
-    sf_status status = sf_registry_open_reference(failing, &backend);
-    if (status == SF_OK)
-        status = sf_graph_new(failing, NULL, &graph);
-    if (status == SF_OK) {
-        sf_value x = input("x", SF_DIMS(1, 2, 3, 4));
-        const int order[] = {0, 3, 1, 2};
-        sf_output(graph, "y", two_layers(x));
-        sf_output(graph, "x", sf_softmax(graph, sf_permute(graph, x, order)));
-        options.backend = backend;
-        status = sf_plan_new(failing, graph, &options, &plan);
-    }
-    if (status == SF_OK)
-        status = sf_plan_write(plan, 0, (const float[24]){1, 2, 3}, 24 * sizeof(float));
-    if (status == SF_OK)
-        status = sf_plan_run(plan);
-    sf_plan_free(plan);
-    close_backends(failing);
-    return status;
-}
-
-START_TEST(each_allocation_can_fail) {
-    sf_graph_free(graph);
-    check_each_allocation(make_and_run, NULL, 0);
-}
-END_TEST
-
-/* ---- NaN ---- */
-
-static sf_plan *nan_plan(float weight_value) {
-    const float w[] = {1, weight_value, 1, 1};
-    ck_ok(ctx, sf_graph_new(ctx, NULL, &graph));
-    sf_value x = input("x", SF_DIMS(4));
-    sf_scope mark = sf_scope_enter(graph, "first");
-    sf_value y = sf_multiply(graph, x, sf_constant_f32(graph, "scale", SF_DIMS(4), w));
-    sf_scope_leave(graph, mark);
-    mark = sf_scope_enter(graph, "second");
-    y = sf_unary(graph, SF_OP_sqrt, y);
-    sf_scope_leave(graph, mark);
-    sf_output(graph, "y", sf_cast(graph, sf_affine(graph, y, 1, 1), SF_F16));
-    return plan_of(false);
-}
-
-START_TEST(the_first_op_that_gives_nan_is_named) {
-    sf_graph_free(graph);
-    const struct {
-        float x, weight;
-        const char *wanted;
-    } cases[] = {
-        {1, 1, ""},
-        {-1, 1, "sqrt \"second\""},
-        {NAN, 1, "multiply \"first\", whose input \"x\" holds NaN or infinity"},
-        {1, INFINITY, "multiply \"first\", whose weight \"first.scale\" holds NaN or infinity"},
-        {100, 100, ""},
-        {1e30f, 1e30f, "multiply \"first\""},
-        {1e12f, 1, "cast \"\""}, /* past the range of f16 */
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        sf_plan *plan = nan_plan(cases[i].weight);
-        const float x[] = {1, cases[i].x, 1, 1};
-        char text[200];
-        ck_ok(ctx, sf_plan_write(plan, 0, x, sizeof x));
-        ck_ok(ctx, sf_plan_run(plan));
-        ck_ok(ctx, sf_plan_find_nonfinite(plan, text, sizeof text));
-        ck_assert_str_eq(text, cases[i].wanted);
-        sf_plan_free(plan);
-    }
-}
-END_TEST
-
-START_TEST(the_name_is_cut_to_the_room_there_is) {
-    sf_graph_free(graph);
-    sf_plan *plan = nan_plan(NAN);
-    char text[12];
-    memset(text, 'x', sizeof text);
-    ck_ok(ctx, sf_plan_write(plan, 0, (const float[]){1, 1, 1, 1}, 16));
-    ck_ok(ctx, sf_plan_find_nonfinite(plan, text, 8));
-    ck_assert_str_eq(text, "multipl");
-    ck_assert_int_eq(text[8], 'x');
-    sf_plan_free(plan);
-}
-END_TEST
-
 Suite *suite_core_plan(void) {
     Suite *suite = suite_create("core_plan");
     TCase *tcase = tcase_create("plan");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_layer_gives_what_its_formula_gives);
-    tcase_add_loop_test(tcase, what_is_fused, 0, sizeof fusions / sizeof *fusions);
-    tcase_add_test(tcase, only_what_the_backend_has_is_fused);
     tcase_add_test(tcase, outputs_of_all_kinds);
     tcase_add_test(tcase, unused_inputs_stay_inputs_and_unused_ops_do_not_run);
     tcase_add_test(tcase, a_graph_of_nothing_is_a_plan_of_nothing);
@@ -768,12 +405,6 @@ Suite *suite_core_plan(void) {
     tcase_add_test(tcase, a_failing_op_names_itself_and_its_node);
     tcase_add_test(tcase, a_silent_failure_gets_a_message);
     tcase_add_test(tcase, absurd_sizes_are_refused);
-    tcase_add_test(tcase, a_plan_without_memory_only_counts);
-    tcase_add_test(tcase, a_long_chain_takes_the_memory_of_two);
-    tcase_add_test(tcase, a_run_allocates_nothing);
-    tcase_add_test(tcase, each_allocation_can_fail);
-    tcase_add_test(tcase, the_first_op_that_gives_nan_is_named);
-    tcase_add_test(tcase, the_name_is_cut_to_the_room_there_is);
     suite_add_tcase(suite, tcase);
     return suite;
 }

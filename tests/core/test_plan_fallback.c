@@ -1,6 +1,6 @@
 /*
- * Plans on a backend that lacks ops: where each op runs, what is copied and counted, constants on a
- * device, errors of the plugin. The backends are those of tests/plugins/fake.c.
+ * Plans on a backend that lacks ops: where each op runs, what is copied and counted, errors of the
+ * plugin. The backends are those of tests/plugins/fake.c.
  */
 #include "core/plan/internal.h"
 
@@ -316,107 +316,6 @@ START_TEST(a_device_is_no_fallback) {
 }
 END_TEST
 
-/* ---- constants ---- */
-
-START_TEST(constants_are_uploaded_once_for_all_plans) {
-    sf_tensors *weights;
-    sf_tensor *tensor;
-    sf_graph_free(graph);
-    ck_ok(ctx, sf_tensors_new(ctx, &weights));
-    ck_ok(ctx, sf_tensor_new(ctx, SF_F32, SF_DIMS(64, 4), &tensor));
-    ck_ok(ctx, sf_tensors_add(weights, "w", tensor));
-    sf_plan *plans[3];
-    fake_state before = *state;
-    for (int i = 0; i < 3; i++) {
-        ck_ok(ctx, sf_graph_new(ctx, weights, &graph));
-        sf_value w = sf_weight(graph, "w"), same = sf_weight(graph, "w");
-        sf_value y = sf_linear(graph, input(SF_DIMS(1, 4)), w, SF_NO_VALUE);
-        sf_output(graph, "y", y);
-        sf_output(graph, "z", sf_linear(graph, sf_slice(graph, y, 1, 0, 4), same, SF_NO_VALUE));
-        plans[i] = new_plan();
-    }
-    ck_assert_int_eq(state->n_uploads - before.n_uploads, 1);
-    ck_assert_uint_eq(state->upload_bytes - before.upload_bytes, 64 * 4 * sizeof(float));
-    ck_assert_int_eq(state->live_prepared, 6);
-    ck_assert_int_eq(state->live_buffers, 3 + 1); /* arenas and the weight */
-    sf_plan_free(plans[1]);
-    sf_plan_free(plans[0]);
-    ck_assert_int_eq(state->live_buffers, 1 + 1);
-    ck_ok(ctx, sf_plan_write(plans[2], 0, (const float[]){1, 2, 3, 4}, 16));
-    ck_ok(ctx, sf_plan_run(plans[2]));
-    sf_plan_free(plans[2]);
-    ck_assert_int_eq(state->live_buffers, 0);
-    sf_tensors_free(weights);
-}
-END_TEST
-
-/* In a file, a tensor without bytes begins where the next one does. */
-START_TEST(constants_at_one_address_are_told_apart_by_size) {
-    sf_tensors *weights;
-    sf_tensor *empty, *full, *half;
-    sf_graph_free(graph);
-    ck_ok(ctx, sf_tensors_new(ctx, &weights));
-    ck_ok(ctx, sf_tensor_borrow(ctx, SF_F32, SF_DIMS(0), weight_data, &empty));
-    ck_ok(ctx, sf_tensor_borrow(ctx, SF_F32, SF_DIMS(12), weight_data, &full));
-    ck_ok(ctx, sf_tensor_borrow(ctx, SF_F32, SF_DIMS(6), weight_data, &half));
-    ck_ok(ctx, sf_tensors_add(weights, "empty", empty));
-    ck_ok(ctx, sf_tensors_add(weights, "full", full));
-    ck_ok(ctx, sf_tensors_add(weights, "half", half));
-    ck_ok(ctx, sf_graph_new(ctx, weights, &graph));
-    sf_value parts[] = {sf_weight(graph, "empty"), sf_weight(graph, "full"),
-                        sf_weight(graph, "half")};
-    sf_output(graph, "y", sf_copy(graph, parts[0]));
-    sf_output(graph, "z", sf_copy(graph, parts[1]));
-    sf_output(graph, "half", sf_copy(graph, parts[2]));
-    sf_plan *plan = new_plan();
-    float result[12];
-    ck_ok(ctx, sf_plan_run(plan));
-    ck_ok(ctx, sf_plan_read(plan, 1, result, sizeof result));
-    ck_assert_mem_eq(result, weight_data, sizeof result);
-    sf_plan_free(plan);
-    sf_tensors_free(weights);
-}
-END_TEST
-
-/* More constants than the table of them has room for at first, freed in another order. */
-START_TEST(many_constants) {
-    sf_plan *plans[40];
-    sf_graph_free(graph);
-    for (int i = 0; i < 40; i++) {
-        ck_ok(ctx, sf_graph_new(ctx, NULL, &graph));
-        sf_value y = input(SF_DIMS(3));
-        for (int k = 0; k < 5; k++)
-            y = sf_add(graph, y, weight(SF_DIMS(3)));
-        sf_output(graph, "y", y);
-        plans[i] = new_plan();
-    }
-    ck_assert_int_eq(state->live_buffers, 40 * 6);
-    for (int i = 0; i < 40; i++) {
-        sf_plan *plan = plans[(7 * i) % 40];
-        float result[3];
-        ck_ok(ctx, sf_plan_write(plan, 0, (const float[]){0, 0, 0}, 12));
-        ck_ok(ctx, sf_plan_run(plan));
-        ck_ok(ctx, sf_plan_read(plan, 0, result, sizeof result));
-        ck_assert(result[0] == 5 && result[2] == 15);
-        sf_plan_free(plan);
-        ck_assert_int_eq(state->live_buffers, (39 - i) * 6);
-    }
-}
-END_TEST
-
-START_TEST(a_plan_without_memory_asks_for_none) {
-    fake_state before = *state;
-    options.no_memory = true;
-    sf_value y = sf_linear(graph, input(SF_DIMS(1, 4)), weight(SF_DIMS(3, 4)), SF_NO_VALUE);
-    sf_output(graph, "y", sf_softmax(graph, y));
-    sf_plan *plan = new_plan();
-    ck_assert_mem_eq(&before, state, sizeof before);
-    ck_assert_uint_gt(sf_plan_get_stats(plan)->arena_bytes, 0);
-    ck_assert_uint_eq(sf_plan_get_stats(plan)->weight_bytes, sizeof weight_data);
-    sf_plan_free(plan);
-}
-END_TEST
-
 /* ---- a plugin that fails ---- */
 
 static sf_plan *layer_plan(sf_status status, const char *part) {
@@ -547,10 +446,6 @@ Suite *suite_core_plan_fallback(void) {
     tcase_add_test(tcase, what_nobody_has_is_an_error_that_names_both);
     tcase_add_test(tcase, a_copy_that_can_not_be_had_does_not_hide_the_op);
     tcase_add_test(tcase, a_device_is_no_fallback);
-    tcase_add_test(tcase, constants_are_uploaded_once_for_all_plans);
-    tcase_add_test(tcase, constants_at_one_address_are_told_apart_by_size);
-    tcase_add_test(tcase, many_constants);
-    tcase_add_test(tcase, a_plan_without_memory_asks_for_none);
     tcase_add_test(tcase, failures_of_the_plugin_are_told);
     tcase_add_test(tcase, scratch_memory_that_nobody_has_is_refused);
     tcase_add_test(tcase, nan_is_found_on_either_side);

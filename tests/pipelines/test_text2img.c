@@ -136,6 +136,33 @@ START_TEST(draws_another_configuration) {
 }
 END_TEST
 
+/* ---- half precision ---- */
+
+/*
+ * What is drawn in f16 is what is drawn in f32, as far as one sees it: 11 bits of fraction are more
+ * than the 8 of a pixel. bfloat16 has as many as a pixel, and errors of many layers add up.
+ */
+START_TEST(half_precision_draws_the_same) {
+    static const struct {
+        const char *name;
+        double far; /* share of the pixels that may be off by more than 2/255 */
+        int largest;
+    } types[] = {{"f16", 0.01, 8}, {"bf16", 0.1, 32}};
+    sf_generate_options options = options_of(json_array_get(cases, FIRST_DDIM));
+    sf_image *image = NULL, *golden = load_golden(json_array_get(cases, FIRST_DDIM));
+    options.precision = types[_i].name;
+    ck_ok(ctx, sf_pipeline_generate(pipeline, &options, &image));
+    struct picture_difference found = picture_compare(image, golden);
+    ck_assert_msg((double)found.n_far <= types[_i].far * (double)found.n_pixels &&
+                      found.largest <= types[_i].largest,
+                  "%s: %zu of %zu pixels, the largest by %d", types[_i].name, found.n_far,
+                  found.n_pixels, found.largest);
+    ck_assert_uint_gt(found.n_different, 0);
+    sf_image_free(golden);
+    sf_image_free(image);
+}
+END_TEST
+
 static void add_cases(Suite *suite, const char *name, int first, int end) {
     TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, SECONDS);
@@ -150,7 +177,12 @@ Suite *suite_pipelines_text2img(void) {
     add_cases(suite, "ddpm", FIRST_DDPM, FIRST_DDPM + N_SEEDS);
     add_cases(suite, "euler", FIRST_EULER, FIRST_EULER + N_SEEDS);
     add_cases(suite, "other", FIRST_OTHER, END);
-    TCase *tcase = tcase_create("tiny");
+    TCase *tcase = tcase_create("half");
+    tcase_set_timeout(tcase, SECONDS);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, half_precision_draws_the_same, 0, 2);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("tiny");
     tcase_add_test(tcase, draws_another_configuration);
     suite_add_tcase(suite, tcase);
     return suite;

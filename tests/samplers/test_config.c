@@ -70,8 +70,9 @@ START_TEST(null_is_the_default_or_false) {
 END_TEST
 
 START_TEST(a_class_reads_only_its_own_options) {
-    const char *json = "{\"use_karras_sigmas\": true, \"interpolation_type\": \"nonsense\","
-                       " \"lambda_min_clipped\": -Infinity, \"solver_order\": 2, \"x\": {\"y\": []}}";
+    const char *json =
+        "{\"use_karras_sigmas\": true, \"interpolation_type\": \"nonsense\","
+        " \"lambda_min_clipped\": -Infinity, \"solver_order\": 2, \"x\": {\"y\": []}}";
     sf_scheduler_settings settings = read_as(&sf_sampler_ddim, json);
     ck_assert(!settings.use_karras_sigmas);
     ck_assert_int_eq(settings.interpolation_type, SF_INTERPOLATION_linear);
@@ -83,10 +84,14 @@ START_TEST(names_find_their_class) {
         const char *name;
         const sf_sampler_class *class;
     } known[] = {
-        {"ddim", &sf_sampler_ddim},   {"DDIM", &sf_sampler_ddim},
-        {"Euler", &sf_sampler_euler}, {"EulerDiscreteScheduler", &sf_sampler_euler},
-        {"ddpm", &sf_sampler_ddpm},   {"DDPMScheduler", &sf_sampler_ddpm},
-        {"eulerdiscretescheduler", NULL}, {"", NULL},
+        {"ddim", &sf_sampler_ddim},
+        {"DDIM", &sf_sampler_ddim},
+        {"Euler", &sf_sampler_euler},
+        {"EulerDiscreteScheduler", &sf_sampler_euler},
+        {"ddpm", &sf_sampler_ddpm},
+        {"DDPMScheduler", &sf_sampler_ddpm},
+        {"eulerdiscretescheduler", NULL},
+        {"", NULL},
         {"ddi", NULL},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)

@@ -69,8 +69,8 @@ static sf_tensors *make_inputs(const json_t *entry) {
     ck_ok(ctx, sf_tensors_new(ctx, &set));
     memcpy(add_tensor(set, "noise", -1, CHANNELS), input_data("noise"), SAMPLE * sizeof(float));
     for (int k = 0; k < N_EVALUATIONS; k++) {
-        memcpy(add_tensor(set, "step_noise", k, CHANNELS),
-               input_data("step_noise") + k * SAMPLE, SAMPLE * sizeof(float));
+        memcpy(add_tensor(set, "step_noise", k, CHANNELS), input_data("step_noise") + k * SAMPLE,
+               SAMPLE * sizeof(float));
         float *to = add_tensor(set, "model_output", k, channels);
         for (int picture = 0; picture < 2; picture++)
             for (int i = 0; i < channels * ROW; i++) {
