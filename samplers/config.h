@@ -10,20 +10,25 @@ struct sf_sampler_class;
 typedef struct sf_sigma_schedule sf_sigma_schedule;
 
 /* The values of each SF_CHOICE option, as diffusers spells them. */
+/* clang-format off */
 #define SF_CHOICES_beta_schedule(X)                                                                \
-    X(BETA, linear)                                                                                \
-    X(BETA, scaled_linear) X(BETA, squaredcos_cap_v2) X(BETA, sigmoid) X(BETA, laplace)
+    X(BETA, linear) X(BETA, scaled_linear) X(BETA, squaredcos_cap_v2) X(BETA, sigmoid)             \
+    X(BETA, laplace)
 #define SF_CHOICES_prediction_type(X)                                                              \
-    X(PREDICTION, epsilon)                                                                         \
-    X(PREDICTION, sample) X(PREDICTION, v_prediction) X(PREDICTION, original_sample)
-#define SF_CHOICES_timestep_spacing(X) X(SPACING, leading) X(SPACING, trailing) X(SPACING, linspace)
-#define SF_CHOICES_timestep_type(X)    X(TIMESTEP, discrete) X(TIMESTEP, continuous)
+    X(PREDICTION, epsilon) X(PREDICTION, sample) X(PREDICTION, v_prediction)                       \
+    X(PREDICTION, original_sample)
+#define SF_CHOICES_timestep_spacing(X)                                                             \
+    X(SPACING, leading) X(SPACING, trailing) X(SPACING, linspace)
+#define SF_CHOICES_timestep_type(X)                                                                \
+    X(TIMESTEP, discrete) X(TIMESTEP, continuous)
 #define SF_CHOICES_variance_type(X)                                                                \
-    X(VARIANCE, fixed_small)                                                                       \
-    X(VARIANCE, fixed_small_log) X(VARIANCE, fixed_large) X(VARIANCE, fixed_large_log)             \
-        X(VARIANCE, learned) X(VARIANCE, learned_range)
-#define SF_CHOICES_interpolation_type(X) X(INTERPOLATION, linear) X(INTERPOLATION, log_linear)
-#define SF_CHOICES_final_sigmas_type(X)  X(FINAL, zero) X(FINAL, sigma_min)
+    X(VARIANCE, fixed_small) X(VARIANCE, fixed_small_log) X(VARIANCE, fixed_large)                 \
+    X(VARIANCE, fixed_large_log) X(VARIANCE, learned) X(VARIANCE, learned_range)
+#define SF_CHOICES_interpolation_type(X)                                                           \
+    X(INTERPOLATION, linear) X(INTERPOLATION, log_linear)
+#define SF_CHOICES_final_sigmas_type(X)                                                            \
+    X(FINAL, zero) X(FINAL, sigma_min)
+/* clang-format on */
 
 /* SF_BETA_linear, SF_SPACING_trailing and so on; one enum an option, counted from 0. */
 #define SF_CHOICE_ENUM(group, name) SF_##group##_##name,

@@ -1,8 +1,8 @@
 /*
  * Sharded safetensors: an index file names the shard of every tensor. See safetensors.h.
  *
- *     {"metadata": {...}, "weight_map": {"conv_in.weight": "model-00001-of-00002.safetensors",
- * ...}}
+ *     {"metadata": {...},
+ *      "weight_map": {"conv_in.weight": "model-00001-of-00002.safetensors", ...}}
  */
 #include <string.h>
 

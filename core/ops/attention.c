@@ -3,8 +3,7 @@
  *
  * q [B, T, n_heads D], k [B, S, n_heads D], v [B, S, n_heads E], mask [B or 1, n_heads or 1, T or
  * 1, S] (optional, added to the scores) -> y [B, T, n_heads E] of q's type. All floats. Head h is
- * the columns h D .. (h+1) D - 1, so the result of a linear layer is used as it is. For each b, h,
- * t:
+ * the columns h D .. (h+1) D - 1, so the result of a linear layer is used as it is. For each b, h, t
  *
  *   score[s] = scale q . k[s] + mask[s];   y = sum over s of softmax(score)[s] v[s]
  *

@@ -5,9 +5,8 @@
  * x [N, H, W, C], weight [O, C/groups, KH, KW], bias [O] (optional), residual [N, H', W', O]
  * (optional) -> y [N, H', W', O] of x's type, with
  *
- *   y[n, i, j, o] = bias[o] + sum over c, u, v of
- *       weight[o, c, u, v] x[n, i stride - top + u dilation, j stride - left + v dilation, g
- * C/groups + c]
+ *   y[n, i, j, o] = bias[o] + sum over c, u, v of weight[o, c, u, v] *
+ *       x[n, i stride - top + u dilation, j stride - left + v dilation, g C/groups + c]
  *
  * where g = o / (O/groups), x is zero outside, and
  * H' = (H + top + bottom - dilation (KH - 1) - 1) / stride + 1, rounded down; W' likewise.

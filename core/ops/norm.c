@@ -2,10 +2,11 @@
  * Normalisations: y = activation((x - mean) / sqrt(variance + epsilon) scale + shift), the variance
  * being the biased one (a mean of squares).
  *
- *   group_norm  x [N, ..., C]: over all positions and the C/groups channels of each group, sample
- * by sample (Wu and He 2018) layer_norm  x [..., C]: over the last axis (Ba et al. 2016) rms_norm
- * x [..., C]: over the last axis, x / sqrt(mean(x^2) + epsilon) scale, no mean taken off (Zhang and
- * Sennrich 2019)
+ *   group_norm  x [N, ..., C]: over all positions and the C/groups channels of each group, sample by
+ *               sample (Wu and He 2018)
+ *   layer_norm  x [..., C]: over the last axis (Ba et al. 2016)
+ *   rms_norm    x [..., C]: over the last axis, x / sqrt(mean(x^2) + epsilon) scale, no mean taken
+ *               off (Zhang and Sennrich 2019)
  *
  * scale and shift [C], both optional. All floats; y has x's type and shape.
  */

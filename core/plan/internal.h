@@ -2,10 +2,11 @@
  * What the phases of planning hand to each other. A graph becomes a plan in this order:
  *
  *   fuse.c      joins neighbours (conv2d + silu, linear + add) where the backend has the joined op
- *   place.c     writes the graph anew: per op the backend, simpler ops, or the fallback; views get
- * layouts schedule.c  the list of steps with the copies between the two backends memory.c lifetimes
- * and offsets in the arenas resolve.c   allocates, resolves operands to addresses, lets the plugin
- * prepare run.c       runs
+ *   place.c     writes the graph anew: per op the backend, simpler ops, or the fallback
+ *   schedule.c  the list of steps with the copies between the two backends
+ *   memory.c    lifetimes and offsets in the arenas
+ *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
+ *   run.c       runs
  */
 #ifndef SF_CORE_PLAN_INTERNAL_H
 #define SF_CORE_PLAN_INTERNAL_H

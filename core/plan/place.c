@@ -1,12 +1,10 @@
 /*
- * Placement: writes the source graph anew, so that every op of the new one has a backend that runs
- * it.
+ * Placement: writes the source graph anew, so that each op of the new one has a backend that runs it.
  *
  * For each op, the first of these that holds:
  *   1. the backend supports it as it is;
  *   2. ... with contiguous copies of those inputs that are views;
- *   3. ... written in simpler ops, all of which it supports (op->lower, also of their parts in
- * turn);
+ *   3. ... written in simpler ops, all of which it supports (op->lower, of their parts too);
  *   4. the fallback supports it (the same three ways).
  * Views get a layout; a reshape of what is not contiguous gets a copy first.
  */
