@@ -3,6 +3,7 @@
  */
 #include "core/backend.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -36,6 +37,30 @@ sf_status sf_backend_leave(sf_backend *backend, sf_backend_mark mark, sf_status 
     if ((unsigned)status > SF_ERROR_INTERNAL)
         status = SF_ERROR_BACKEND;
     return error[0] ? status : sf_fail(backend->ctx, status, "%s", sf_status_text(status));
+}
+
+/* ---- what ran elsewhere ---- */
+
+static void format_bytes(uint64_t bytes, char text[32]) {
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1000;
+    snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+void sf_backend_warn_of_fallbacks(sf_backend *backend, const char *fallback) {
+    for (int op = 0; op < SF_OP_COUNT; op++) {
+        sf_fallback_count *count = &backend->fallbacks[op];
+        char copied[32];
+        if (count->n_runs == 0)
+            continue;
+        format_bytes(count->bytes_copied, copied);
+        sf_log(backend->ctx, SF_LOG_WARNING, "%s ran on %s %llux, %s copied",
+               sf_op_get((sf_op_id)op)->name, fallback, (unsigned long long)count->n_runs, copied);
+        *count = (sf_fallback_count){0};
+    }
 }
 
 /* ---- buffers ---- */

@@ -11,6 +11,13 @@
 
 typedef struct sf_backend sf_backend;
 
+/* How often an op ran on the fallback. */
+typedef struct sf_fallback_count {
+    sf_op_id op;
+    uint64_t n_runs;
+    uint64_t bytes_copied; /* between the two backends */
+} sf_fallback_count;
+
 struct sf_backend {
     sf_context *ctx;                  /* borrowed */
     const char *name;                 /* "reference", "cuda:1"; owned by the registry */
@@ -18,8 +25,15 @@ struct sf_backend {
     sf_host host;                     /* what the plugin was handed */
     void *instance;                   /* the plugin's own */
     sf_op_entry entries[SF_OP_COUNT]; /* copies by op; run NULL: the plugin lacks it */
-    struct sf_residents *residents; /* constants that were copied to the device; see residents.h */
+    struct sf_residents *residents;   /* constants that were copied to the device */
+    sf_fallback_count fallbacks[SF_OP_COUNT]; /* by op: what plans of this backend ran elsewhere */
 };
+
+/*
+ * Logs a warning for each op that ran on the fallback since the last call:
+ * "group_norm ran on cpu 61x, 1.2 GB copied". For the end of whatever the user asked for.
+ */
+void sf_backend_warn_of_fallbacks(sf_backend *backend, const char *fallback);
 
 bool sf_backend_has_host_memory(const sf_backend *backend);
 

@@ -31,13 +31,6 @@ typedef struct sf_plan_stats {
     size_t n_lowered; /* ops that were written in simpler ones */
 } sf_plan_stats;
 
-/* How often an op ran off the backend, over the plan's life so far. */
-typedef struct sf_fallback_count {
-    sf_op_id op;
-    uint64_t n_runs;
-    uint64_t bytes_copied; /* between the two backends */
-} sf_fallback_count;
-
 /* Takes the graph over (also when it fails). An error of the graph's building is passed on. */
 sf_status sf_plan_new(sf_context *ctx, sf_graph *graph, const sf_plan_options *options,
                       sf_plan **plan);
@@ -46,6 +39,7 @@ void sf_plan_free(sf_plan *plan);
 const sf_plan_stats *sf_plan_get_stats(const sf_plan *plan);
 /* SF_OP_COUNT numbers: steps of each op on the backend, and those on the fallback. */
 void sf_plan_count_ops(const sf_plan *plan, int *on_backend, int *on_fallback);
+/* What ran off the backend, over the plan's life so far. */
 const sf_fallback_count *sf_plan_fallbacks(const sf_plan *plan, int *n_counts);
 
 /* Inputs and outputs by name; -1: none of that name. */

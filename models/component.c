@@ -147,6 +147,7 @@ sf_status sf_component_run(sf_component *component, const sf_tensors *inputs,
     SF_TRY_OUT(sf_plan_run(component->plan));
     SF_TRY_OUT(read_outputs(component, outputs));
 out:
+    sf_registry_warn_of_fallbacks(component->ctx);
     sf_bound_clear(&bound);
     return status == SF_OK ? SF_OK : sf_fail_in(component->ctx, status, "%s", model->folder);
 }

@@ -49,8 +49,17 @@ static sf_status read_defaults(sf_pipeline *pipeline, const char *file) {
     return status;
 }
 
+/*
+ * Old configurations lack steps_offset and clip_sample, whose defaults do not suit latents.
+ * StableDiffusionPipeline of diffusers sets them so, whatever the file says.
+ */
 static sf_status load_scheduler(sf_pipeline *pipeline, const char *file) {
-    return sf_scheduler_config_load(pipeline->ctx, file, &pipeline->scheduler);
+    SF_TRY(sf_scheduler_config_load(pipeline->ctx, file, &pipeline->scheduler));
+    json_t *json = pipeline->scheduler.json;
+    if (json_object_set_new(json, "steps_offset", json_integer(1)) != 0 ||
+        json_object_set_new(json, "clip_sample", json_false()) != 0)
+        SF_FAIL(pipeline->ctx, ERROR_MEMORY, "out of memory for %s", file);
+    return SF_OK;
 }
 
 static sf_status load_index(sf_pipeline *pipeline, const char *file) {

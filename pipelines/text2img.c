@@ -181,36 +181,13 @@ static sf_status draw_all(sf_drawing *drawing, sf_image **images) {
     return SF_OK;
 }
 
-/* ---- what ran elsewhere ---- */
-
-/* One warning an op: "group_norm ran on reference 61x, 1.2 GB copied". */
-static void warn_of_fallbacks(const sf_drawing *drawing) {
-    const sf_stage *const stages[] = {&drawing->text_stage, &drawing->denoise_stage,
-                                      &drawing->decode_stage};
-    sf_fallback_count totals[SF_OP_COUNT] = {0};
-    for (size_t s = 0; s < sizeof stages / sizeof *stages; s++) {
-        int n_counts = 0;
-        const sf_fallback_count *counts =
-            stages[s]->plan ? sf_plan_fallbacks(stages[s]->plan, &n_counts) : NULL;
-        for (int i = 0; i < n_counts; i++) {
-            totals[counts[i].op].n_runs += counts[i].n_runs;
-            totals[counts[i].op].bytes_copied += counts[i].bytes_copied;
-        }
-    }
-    for (int op = 0; op < SF_OP_COUNT; op++)
-        if (totals[op].n_runs)
-            sf_log(drawing->ctx, SF_LOG_WARNING, "%s ran on %s %llux, %.1f MB copied",
-                   sf_op_get((sf_op_id)op)->name, drawing->ctx->fallback->name,
-                   (unsigned long long)totals[op].n_runs, (double)totals[op].bytes_copied / 1e6);
-}
-
 sf_status sf_pipeline_generate(sf_pipeline *pipeline, const sf_generate_options *options,
                                sf_image **images) {
     sf_drawing drawing;
     sf_status status = sf_drawing_init(&drawing, pipeline, options);
     if (status == SF_OK)
         status = draw_all(&drawing, images);
-    warn_of_fallbacks(&drawing);
+    sf_registry_warn_of_fallbacks(pipeline->ctx);
     sf_drawing_clear(&drawing);
     return status;
 }

@@ -143,6 +143,11 @@ sf_status sf_plan_options_for(sf_context *ctx, sf_plan_options *options) {
     return SF_OK;
 }
 
+void sf_registry_warn_of_fallbacks(sf_context *ctx) {
+    if (ctx->backend && ctx->fallback)
+        sf_backend_warn_of_fallbacks(ctx->backend, ctx->fallback->name);
+}
+
 sf_status sf_registry_open_reference(sf_context *ctx, sf_backend **backend) {
     struct sf_registry *registry;
     SF_TRY(sf_registry_get(ctx, &registry));

@@ -13,6 +13,9 @@
  */
 sf_status sf_plan_options_for(sf_context *ctx, sf_plan_options *options);
 
+/* Tells what ran on the fallback since the last call; nothing before a backend is open. */
+void sf_registry_warn_of_fallbacks(sf_context *ctx);
+
 /* The `reference` backend of this context, opened at the first call. */
 sf_status sf_registry_open_reference(sf_context *ctx, sf_backend **backend);
 

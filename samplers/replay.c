@@ -165,6 +165,7 @@ sf_status sf_sampler_replay(sf_context *context, const sf_replay_options *option
     memcpy(&given, options,
            options->struct_size < sizeof given ? options->struct_size : sizeof given);
     sf_status status = run(&r, &given);
+    sf_registry_warn_of_fallbacks(context);
     sf_sampler_free(r.sampler);
     sf_device_tensor_free(r.model_input);
     sf_device_tensor_free(r.model_output);

@@ -15,6 +15,9 @@ static void count_fallback(sf_plan *plan, sf_op_id op, uint64_t n_runs, uint64_t
         plan->fallbacks[plan->n_fallbacks++].op = op;
     plan->fallbacks[i].n_runs += n_runs;
     plan->fallbacks[i].bytes_copied += bytes;
+    sf_fallback_count *total = &plan->backends[SF_SIDE_BACKEND]->fallbacks[op];
+    total->n_runs += n_runs;
+    total->bytes_copied += bytes;
 }
 
 /* Between device and host memory; the fallback always has host memory. */
