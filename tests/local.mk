@@ -15,7 +15,7 @@ tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) \
 tests_check_sfumato_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS)
 tests_check_sfumato_LDADD = libsfumato_internal.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm
 
-EXTRA_DIST += tests/data tests/oracle
+EXTRA_DIST += tests/data tests/oracle bench
 
 # Plugins of the tests alone are modules that are never installed: tests/plugins/.libs/NAME.so.
 TEST_PLUGIN_LINK = $(PLUGIN_LDFLAGS) -rpath /nowhere
@@ -63,6 +63,12 @@ tests_check_sfumato_SOURCES += tests/io/test_json.c
 tests_check_sfumato_SOURCES += tests/io/test_parameters.c
 tests_check_sfumato_SOURCES += tests/io/test_png.c
 tests_check_sfumato_SOURCES += tests/io/test_safetensors.c
+tests_check_sfumato_SOURCES += tests/models/golden.c
+tests_check_sfumato_SOURCES += tests/models/golden.h
+tests_check_sfumato_SOURCES += tests/models/test_component.c
+tests_check_sfumato_SOURCES += tests/models/test_config.c
+tests_check_sfumato_SOURCES += tests/models/test_goldens.c
+tests_check_sfumato_SOURCES += tests/models/test_model.c
 tests_check_sfumato_SOURCES += tests/models/test_tokenizer.c
 tests_check_sfumato_SOURCES += tests/models/test_tokenizer_files.c
 tests_check_sfumato_SOURCES += tests/ops/op_call.c
