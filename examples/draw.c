@@ -4,8 +4,8 @@
  *   cc draw.c $(pkg-config --cflags --libs sfumato) -o draw
  *   ./draw "a red apple" apple.png
  */
-#include <stdio.h>
 #include <sfumato.h>
+#include <stdio.h>
 
 static int show_progress(void *user, const sf_progress *progress) {
     (void)user;

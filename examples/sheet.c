@@ -4,8 +4,8 @@
  *   cc sheet.c $(pkg-config --cflags --libs sfumato) -o sheet
  *   ./sheet sheet.png "a red apple" "cat face" rocket
  */
-#include <stdio.h>
 #include <sfumato.h>
+#include <stdio.h>
 
 #define MOST 64
 

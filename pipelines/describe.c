@@ -4,7 +4,6 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "core/io/json.h"
 #include "core/memory.h"
@@ -65,16 +64,9 @@ static sf_status describe(sf_drawing *drawing, const sf_sampler *sampler, json_t
                      sf_sampler_n_evaluations(sampler) * drawing->options.batch, stages));
     SF_TRY(add_stage(&drawing->decode_stage, drawing->options.batch, stages));
     json_t *whole = drawing_json(drawing, sampler, stages);
-    char *dumped = whole ? json_dumps(whole, JSON_INDENT(2)) : NULL;
+    sf_status status = sf_json_write(drawing->ctx, whole, JSON_INDENT(2), json);
     json_decref(whole);
-    if (!dumped)
-        SF_FAIL(drawing->ctx, ERROR_MEMORY, "out of memory for a JSON description");
-    char *text = sf_strdup(drawing->ctx, dumped);
-    free(dumped);
-    if (!text)
-        return SF_ERROR_MEMORY;
-    *json = text;
-    return SF_OK;
+    return status;
 }
 
 sf_status sf_pipeline_describe(sf_pipeline *pipeline, const sf_generate_options *options,

@@ -5,7 +5,6 @@
  * answer with NULL or -1: `failed` collects those, and one check at the end of each object is enough.
  */
 #include <dirent.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/image.h"
@@ -47,7 +46,7 @@ static int count_in(json_t *object, const char *key, int64_t n) {
 static json_t *weights_json(const sf_tensors *tensors, bool with_list) {
     json_t *types = json_object(), *list = json_array();
     int64_t n_parameters = 0, bytes = 0;
-    int failed = 0;
+    int failed = !list;
     for (int i = 0; i < sf_tensors_count(tensors); i++) {
         const sf_tensor *tensor = sf_tensors_at(tensors, i);
         int64_t n = sf_tensor_n_elements(tensor);
@@ -110,14 +109,14 @@ static sf_status inspect_picture(sf_context *ctx, const char *path, json_t **jso
 
 /* ---- folders ---- */
 
-/* The weights files of a folder, as one JSON object; a folder without any gives "parameters" 0. */
+/* Adds the weights files of a folder, if there are any. */
 static sf_status folder_weights(sf_context *ctx, const char *folder, json_t *json) {
     DIR *open_folder = opendir(folder);
     if (!open_folder)
         return SF_OK;
     json_t *files = json_array();
     sf_status status = SF_OK;
-    int failed = 0;
+    int failed = files ? 0 : -1;
     for (struct dirent *entry; status == SF_OK && (entry = readdir(open_folder));) {
         if (!sf_path_has_suffix(entry->d_name, ".safetensors"))
             continue;
@@ -133,7 +132,9 @@ static sf_status folder_weights(sf_context *ctx, const char *folder, json_t *jso
         sf_tensors_free(tensors);
     }
     closedir(open_folder);
-    failed |= json_object_set_new(json, "weights", files);
+    if (json_array_size(files) > 0)
+        failed |= json_object_set(json, "weights", files);
+    json_decref(files);
     return status == SF_OK && failed ? no_json_memory(ctx) : status;
 }
 
@@ -239,16 +240,9 @@ sf_status sf_inspect(sf_context *context, const char *path, char **json) {
     else
         SF_FAIL(context, ERROR_UNSUPPORTED,
                 "%s: not a folder, nor a .safetensors, .safetensors.index.json or .png file", path);
-    char *dumped = json_dumps(made, JSON_INDENT(2));
+    sf_status status = sf_json_write(context, made, JSON_INDENT(2), json);
     json_decref(made);
-    char *text = dumped ? sf_strdup(context, dumped) : NULL;
-    if (!dumped)
-        no_json_memory(context);
-    free(dumped);
-    if (!text)
-        return SF_ERROR_MEMORY;
-    *json = text;
-    return SF_OK;
+    return status;
 }
 
 void sf_text_free(sf_context *context, char *text) {

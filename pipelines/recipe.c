@@ -88,14 +88,12 @@ sf_status sf_recipe_write(sf_image *image, const sf_recipe_facts *facts) {
     sf_context *ctx = image->ctx;
     SF_TRY(write_parameters(image, ctx, facts));
     json_t *json = recipe_json(facts);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = NULL;
+    sf_status status = sf_json_write(ctx, json, JSON_COMPACT, &text);
     json_decref(json);
-    if (!text)
-        SF_FAIL(ctx, ERROR_MEMORY,
-                "the picture's recipe can't be written as JSON: is the prompt "
-                "UTF-8, is there memory?");
-    sf_status status = sf_image_set_text(image, RECIPE_KEY, text);
-    free(text);
+    SF_TRY(status);
+    status = sf_image_set_text(image, RECIPE_KEY, text);
+    sf_free(ctx, text);
     return status;
 }
 

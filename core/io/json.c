@@ -113,3 +113,20 @@ sf_status sf_json_load(sf_context *ctx, const char *path, json_t **root) {
     *root = parsed;
     return SF_OK;
 }
+
+/* json_dumps() would give a block of jansson's allocator, which need not be that of free(). */
+sf_status sf_json_write(sf_context *ctx, const json_t *value, size_t flags, char **text) {
+    size_t bytes = value ? json_dumpb(value, NULL, 0, flags) : 0;
+    if (bytes == 0)
+        SF_FAIL(ctx, ERROR_MEMORY, "out of memory for a JSON text");
+    char *written = sf_alloc(ctx, bytes + 1, 1);
+    if (!written)
+        return SF_ERROR_MEMORY;
+    if (json_dumpb(value, written, bytes, flags) != bytes) {
+        sf_free(ctx, written);
+        SF_FAIL(ctx, ERROR_MEMORY, "out of memory for a JSON text");
+    }
+    written[bytes] = '\0';
+    *text = written;
+    return SF_OK;
+}

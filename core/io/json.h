@@ -32,6 +32,12 @@ sf_status sf_json_parse(sf_context *ctx, const char *where, const char *text, si
 sf_status sf_json_load(sf_context *ctx, const char *path, json_t **root);
 
 /*
+ * Writes a value as text; flags are jansson's (JSON_COMPACT, JSON_INDENT(2)). *text is freed with
+ * sf_free(). value NULL, as jansson gives it where there was no memory, is SF_ERROR_MEMORY.
+ */
+sf_status sf_json_write(sf_context *ctx, const json_t *value, size_t flags, char **text);
+
+/*
  * Getters. where names the file in errors. A key that is absent or null gives the default; a value
  * of another type or out of range is SF_ERROR_FORMAT and names where, key, value and what is
  * wanted. Strings are borrowed from object. object itself must be a JSON object, or NULL: all

@@ -104,7 +104,8 @@ END_TEST
 START_TEST(a_header_is_enough_for_cplusplus) {
     if (system("c++ --version >/dev/null 2>&1") != 0)
         return; /* no C++ compiler: nothing that this could be true of */
-    scratch_write("program.cpp", "#include <sfumato_plugin.h>\nint main() { return 0; }\n", 54);
+    static const char program[] = "#include <sfumato_plugin.h>\nint main() { return 0; }\n";
+    scratch_write("program.cpp", program, sizeof program - 1);
     free(run((const char *[]){"sh", "-c",
                               "c++ -Wall -Wextra -pedantic -Werror -fsyntax-only \"$1\""
                               " $(pkg-config --cflags sfumato)",

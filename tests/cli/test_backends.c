@@ -131,7 +131,7 @@ START_TEST(option_goes_before_the_variable) {
     ck_assert_msg(result.status == 0, "%s", result.err);
     command_result_free(&result);
     check_cli_fails("nonsuch", "generate", "x", "-q", "--backend=nonsuch");
-    check_cli_fails("nonsuch", "generate", "x", "--dry-run", "--backend=nonsuch");
+    check_cli_fails("nonsuch", "generate", "x", "-q", "--dry-run", "--backend=nonsuch");
 }
 END_TEST
 
@@ -150,15 +150,17 @@ START_TEST(folder_without_plugins) {
 }
 END_TEST
 
+static void write_text(const char *name, const char *text) {
+    scratch_write(name, text, strlen(text));
+}
+
 /* A folder's broken plugins are lines of the list, each with the reason; the others work. */
 START_TEST(broken_plugins_are_told) {
     struct command_result result;
-    scratch_write("broken.so",
-                  "\x7f"
-                  "ELF and nothing else",
-                  24);
-    scratch_write("text.so", "#!/bin/sh\n", 10);
-    scratch_write("notes.txt", "no plugin", 9);
+    write_text("broken.so", "\x7f"
+                            "ELF and nothing else");
+    write_text("text.so", "#!/bin/sh\n");
+    write_text("notes.txt", "no plugin");
     cli_run(&result, "backends", "--plugin-path", scratch(""), "--backend", "text");
     ck_assert_int_eq(result.status, 1);
     ck_assert_msg(is_one_line(result.err) && strstr(result.err, "text.so"), "%s", result.err);

@@ -80,8 +80,8 @@ static const char *base(const char *path) {
 }
 
 START_TEST(malformed_json) {
-    static const char *const contents[] = {
-        "", "{", "{\"a\": 1,}", "nonsense", "[1, 2]", "{\"a\": \"\xff\"}"};
+    static const char *const contents[] = {"",         "{",      "{\"a\": 1,}",
+                                           "nonsense", "[1, 2]", "{\"a\": \"\xff\"}"};
     for (size_t i = 0; i < sizeof contents / sizeof *contents; i++) {
         scratch_write(json_files[_i], contents[i], strlen(contents[i]));
         check_refused(base(json_files[_i]));

@@ -320,9 +320,10 @@ START_TEST(dry_run_of_a_large_picture_is_quick) {
 END_TEST
 
 START_TEST(full_disk_behind_stdout_is_told) {
-    cli_check_fails("standard output: No space left on device",
-                    &(struct command){.arguments = CLI_ARGUMENTS("generate", "x", "--dry-run"),
-                                      .output = "/dev/full"});
+    cli_check_fails(
+        "standard output: No space left on device",
+        &(struct command){.arguments = CLI_ARGUMENTS("generate", "x", "--dry-run", "-q"),
+                          .output = "/dev/full"});
 }
 END_TEST
 

@@ -7,6 +7,7 @@ programs did) with golden.safetensors beside: inputs as in.NAME, results as out.
 weights as stored. The cases emoji_* have no weights: they are for the model in data/models/emoji. A folder of an
 autoencoder has two goldens, golden_encoder and golden_decoder. Versions: requirements.txt.
 """
+import inspect
 import json
 from pathlib import Path
 import shutil
@@ -49,7 +50,7 @@ def write_config(model, folder, partial):
     path = folder / "config.json"
     config = json.loads(path.read_text())
     if partial:
-        default = {k: v.default for k, v in __import__("inspect").signature(type(model).__init__).parameters.items()}
+        default = {k: v.default for k, v in inspect.signature(type(model).__init__).parameters.items()}
         config = {k: v for k, v in config.items()
                   if k == "_class_name" or k not in default or json.loads(json.dumps(default[k])) != v}
         config = {k: v for k, v in config.items() if k not in ("_name_or_path", "_diffusers_version")}

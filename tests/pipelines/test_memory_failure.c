@@ -7,6 +7,7 @@
  * each n-th, with an n that shares no factor with the counts of repeated structures.
  */
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,92 +104,139 @@ static const struct path {
     const char *name;
     sf_status (*run)(sf_context *ctx, const char *model);
     struct series ours, json;
+    int n_tolerated;      /* failures of ours that may go by: of blocks that can be done without */
+    int n_json_tolerated; /* of jansson's: the tokenizer's configuration is parsed another way then */
 } paths[] = {
-    {"draw", draw_and_save, {400, 7}, {100, 41}},
-    {"describe", describe, {100, 29}, {100, 97}},
-    {"inspect", inspect, {400, 7}, {200, 23}},
-    {"inspect weights", inspect_weights, {400, 7}, {1000, 7}},
-    {"inspect component", inspect_component, {400, 7}, {400, 23}},
-    {"backends", list_backends, {1000, 1}, {1000, 1}},
+    /* Giving back what a picture's text took too much may fail. */
+    {"draw", draw_and_save, {500, 3}, {300, 41}, 1, 40},
+    {"describe", describe, {400, 7}, {100, 43}, 0, 40},
+    {"inspect", inspect, {500, 3}, {300, 41}, 0, 0},
+    {"inspect weights", inspect_weights, {LONG_MAX, 1}, {500, 5}, 0, 0},
+    {"inspect component", inspect_component, {LONG_MAX, 1}, {300, 31}, 0, 0},
+    {"backends", list_backends, {LONG_MAX, 1}, {LONG_MAX, 1}, 0, 0},
 };
 enum { N_PATHS = sizeof paths / sizeof *paths };
 
-static void check_no_file(void) {
-    unlink(scratch("picture.png"));
-    ck_assert_int_eq(scratch_count(), 0);
-}
-
-/*
- * jansson has no word for it when there is no memory for a token: "string or '}' expected" is then a
- * syntax error to it, and so to us.
- */
-static bool is_failure(sf_status status, const char *message) {
-    return *message && (status == SF_ERROR_MEMORY ||
-                        (status == SF_ERROR_FORMAT && strstr(message, "not JSON")));
-}
+/* One round, with what it left behind. */
+struct round {
+    sf_status status;
+    char message[1024];
+};
 
 /* The allocator's counts end with the context: it frees its backend and plugins then. */
-static void check_run(const struct path *path, long n, struct failing_allocator *allocator,
-                      const long *met) {
+static struct round run_round(const struct path *path, long n,
+                              struct failing_allocator *allocator) {
+    struct round round;
     sf_context *ctx = failing_context(allocator);
-    sf_status status = path->run(ctx, TINY_MODEL);
-    char message[1024];
-    snprintf(message, sizeof message, "%s", sf_error_message(ctx));
+    round.status = path->run(ctx, TINY_MODEL);
+    snprintf(round.message, sizeof round.message, "%s", sf_error_message(ctx));
     sf_context_free(ctx);
-    if (*met >= n)
-        ck_assert_msg(is_failure(status, message), "%s, allocation %ld: status %d, '%s'",
-                      path->name, n, (int)status, message);
-    else
-        ck_assert_msg(status == SF_OK, "%s without a failure: %s", path->name, message);
     /* The context's own block was not counted, but its end was. */
     ck_assert_msg(allocator->live == -1, "%s, allocation %ld: %ld blocks are left", path->name, n,
                   allocator->live + 1);
-    check_no_file();
+    unlink(scratch("picture.png"));
+    ck_assert_int_eq(scratch_count(), 0);
+    return round;
 }
 
 START_TEST(every_allocation_may_fail) {
     const struct path *path = &paths[_i];
+    int n_unnoticed = 0;
     long n = 1;
     for (bool met = true; met; n = next_in(&path->ours, n)) {
         struct failing_allocator allocator = {.fail_at = n};
-        check_run(path, n, &allocator, &allocator.calls);
+        struct round round = run_round(path, n, &allocator);
         met = allocator.calls >= n;
+        if (round.status == SF_OK)
+            n_unnoticed += met;
+        else
+            ck_assert_msg(met && round.status == SF_ERROR_MEMORY && *round.message,
+                          "%s, allocation %ld: status %d, '%s'", path->name, n, (int)round.status,
+                          round.message);
     }
     ck_assert_int_gt(n, 2);
+    ck_assert_msg(n_unnoticed <= path->n_tolerated, "%s: %d failures went by", path->name,
+                  n_unnoticed);
 }
 END_TEST
 
 /* ---- jansson ---- */
 
-static long json_calls, json_fail_at, json_live;
+/*
+ * jansson 2.14 does not look whether the buffer for a token could grow. If not, it loses a character
+ * without a word or stops at an assertion of its own; no caller can do anything about that. A round
+ * without failures finds these allocations, and they are left alone: 32, 64 or 128 bytes, after which a
+ * block of half that size is freed at once.
+ */
+enum { MOST_JSON_CALLS = 100000, BLOCK_HEAD = 16 };
+
+static struct json_allocator {
+    long calls, fail_at, live;
+    size_t last_bytes; /* of the last call, if nothing was freed since */
+    bool is_token_buffer[MOST_JSON_CALLS];
+} json_allocator;
 
 static void *json_allocate(size_t bytes) {
-    if (++json_calls == json_fail_at)
+    struct json_allocator *all = &json_allocator;
+    ck_assert_int_lt(++all->calls, MOST_JSON_CALLS);
+    if (all->calls == all->fail_at)
         return NULL;
-    void *block = malloc(bytes);
-    json_live += block != NULL;
-    return block;
+    char *block = malloc(bytes + BLOCK_HEAD);
+    ck_assert_ptr_nonnull(block);
+    memcpy(block, &bytes, sizeof bytes);
+    all->live++;
+    all->last_bytes = bytes;
+    return block + BLOCK_HEAD;
 }
 
-static void json_release(void *block) {
-    json_live -= block != NULL;
+static void json_release(void *given) {
+    struct json_allocator *all = &json_allocator;
+    size_t bytes;
+    if (!given)
+        return;
+    char *block = (char *)given - BLOCK_HEAD;
+    memcpy(&bytes, block, sizeof bytes);
+    if ((bytes == 16 || bytes == 32 || bytes == 64) && all->last_bytes == 2 * bytes)
+        all->is_token_buffer[all->calls] = true;
+    all->last_bytes = 0;
+    all->live--;
     free(block);
+}
+
+static struct round run_json_round(const struct path *path, long n) {
+    struct failing_allocator allocator = {0};
+    json_allocator.calls = json_allocator.live = 0;
+    json_allocator.fail_at = n;
+    struct round round = run_round(path, n, &allocator);
+    ck_assert_msg(json_allocator.live == 0, "%s, allocation %ld: %ld JSON blocks are left",
+                  path->name, n, json_allocator.live);
+    return round;
+}
+
+/* Without memory for a token's value, jansson says that the syntax is wrong. */
+static bool is_json_failure(const struct round *round) {
+    return round->status == SF_ERROR_MEMORY ||
+           (round->status == SF_ERROR_FORMAT && strstr(round->message, "not JSON"));
 }
 
 START_TEST(every_allocation_of_json_may_fail) {
     const struct path *path = &paths[_i];
-    long n = 1;
     json_set_alloc_funcs(json_allocate, json_release);
-    for (bool met = true; met; n = next_in(&path->json, n)) {
-        struct failing_allocator allocator = {0};
-        json_calls = json_live = 0;
-        json_fail_at = n;
-        check_run(path, n, &allocator, &json_calls);
-        ck_assert_msg(json_live == 0, "%s, allocation %ld: %ld JSON blocks are left", path->name, n,
-                      json_live);
-        met = json_calls >= n;
+    ck_assert_int_eq(run_json_round(path, 0).status, SF_OK);
+    long n_calls = json_allocator.calls;
+    int n_unnoticed = 0;
+    for (long n = 1; n <= n_calls; n = next_in(&path->json, n)) {
+        if (json_allocator.is_token_buffer[n])
+            continue;
+        struct round round = run_json_round(path, n);
+        n_unnoticed += round.status == SF_OK;
+        ck_assert_msg(round.status == SF_OK || is_json_failure(&round),
+                      "%s, allocation %ld of %ld: status %d, '%s'", path->name, n, n_calls,
+                      (int)round.status, round.message);
     }
     json_set_alloc_funcs(malloc, free);
+    ck_assert_msg(n_unnoticed <= path->n_json_tolerated, "%s: %d failures went by", path->name,
+                  n_unnoticed);
 }
 END_TEST
 
