@@ -260,7 +260,8 @@ START_TEST(an_unreadable_file_says_so) {
     ck_assert_int_eq(chmod(scratch(""), 0755), 0);
     if (user == 0) /* to whom every file is readable */
         ck_assert_int_eq(seteuid(nobody), 0);
-    check_unusable(scratch(""), "fake", "Permission denied");
+    if (eaccess(scratch(""), R_OK | X_OK) == 0) /* else a folder above it is root's alone */
+        check_unusable(scratch(""), "fake", "Permission denied");
     if (user == 0)
         ck_assert_int_eq(seteuid(user), 0);
 }
