@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/options.h"
+#include "cli/session.h"
 #include "sfumato.h"
 
 #define COMMAND(name) extern const cli_command command_##name;
@@ -42,11 +42,11 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_overview(stdout);
-        return EXIT_DONE;
+        return finish_stdout();
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("sfumato %s\n", sf_version());
-        return EXIT_DONE;
+        return finish_stdout();
     }
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(argv[1], commands[i]->name) == 0)

@@ -14,6 +14,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "cli/session.h"
+
 #define MOST_OPTIONS 64
 #define HELP_COLUMN  30
 
@@ -174,7 +176,7 @@ int options_parse(const cli_command *command, int argc, char **argv, void *value
             return usage_error(command, "%s needs an argument", argv[optind - 1]);
         if (found == 'h' || index == n_options) {
             print_help(command);
-            return EXIT_DONE;
+            return finish_stdout();
         }
         if (found != 0)
             index = index_of_letter(command, found);

@@ -50,7 +50,8 @@ void progress_show(const sf_progress *progress) {
         show_bar(progress);
         return;
     }
-    if (progress->step == progress->n_steps)
+    /* Loading only maps files: a line on it would be noise before the one that matters. */
+    if (progress->step == progress->n_steps && strcmp(progress->stage, "load") != 0)
         fprintf(stderr, "%s: %d/%d in %.2f s\n", progress->stage, progress->step, progress->n_steps,
                 progress->seconds);
 }

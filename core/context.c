@@ -95,8 +95,16 @@ const char *sf_error_message(const sf_context *context) {
     return context ? context->error : "";
 }
 
+/* A message is one line and harmless to a terminal, whatever a file's strings bring into it. */
+static void replace_control_characters(char *message) {
+    for (unsigned char *c = (unsigned char *)message; *c; c++)
+        if (*c < 0x20 || *c == 0x7f)
+            *c = '?';
+}
+
 sf_status sf_fail_v(sf_context *ctx, sf_status status, const char *format, va_list arguments) {
     vsnprintf(ctx->error, sizeof ctx->error, format, arguments);
+    replace_control_characters(ctx->error);
     return status;
 }
 
@@ -119,6 +127,7 @@ sf_status sf_fail_in(sf_context *ctx, sf_status status, const char *format, ...)
     size_t used = (size_t)snprintf(ctx->error, sizeof ctx->error, "%s: ", where);
     size_t room = sizeof ctx->error - used;
     snprintf(ctx->error + used, room, "%.*s", (int)room - 1, what);
+    replace_control_characters(ctx->error);
     return status;
 }
 

@@ -221,6 +221,11 @@ static sf_status bind_port(sf_bound *bound, const char *owner, const sf_port *po
         char name[128];
         snprintf(name, sizeof name, port->count ? "%s.%d" : "%s", port->name, k);
         int position = sf_tensors_position(given, name);
+        const char *other_type = sf_tensors_skipped(given, name);
+        if (position < 0 && other_type)
+            SF_FAIL(bound->ctx, ERROR_UNSUPPORTED,
+                    "%s: the input \"%s\" has type %s, which is not supported; save it as %s",
+                    owner, name, other_type, port->dtype == SF_I64 ? "I64" : "F32");
         if (position < 0)
             continue;
         SF_TRY(bind(bound, owner, port, sf_tensors_name(given, position),

@@ -102,6 +102,8 @@ static sf_status check_prompts(sf_context *ctx, const sf_generate_options *optio
 static sf_status complete_options(sf_drawing *drawing, const sf_generate_options *given) {
     sf_generate_options *options = &drawing->options;
     const sf_pipeline *pipeline = drawing->pipeline;
+    if (!given)
+        SF_FAIL(drawing->ctx, ERROR_ARGUMENT, "no options; sf_generate_options_init() fills them");
     sf_generate_options_init(options);
     memcpy(options, given,
            given->struct_size < sizeof *options ? given->struct_size : sizeof *options);

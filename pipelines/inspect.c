@@ -155,12 +155,11 @@ static sf_status inspect_component(sf_context *ctx, const char *folder, const ch
     sf_status status = sf_json_load(ctx, path, &config);
     sf_free(ctx, path);
     SF_TRY(status);
-    json_t *made = json_pack("{s:s, s:s, s:o}", "kind", "component", "class", class_of(config),
+    json_t *made = json_pack("{s:s, s:s, s:O}", "kind", "component", "class", class_of(config),
                              "config", config);
-    if (!made) {
-        json_decref(config);
+    json_decref(config);
+    if (!made)
         return no_json_memory(ctx);
-    }
     status = folder_weights(ctx, folder, made);
     if (status != SF_OK)
         json_decref(made);

@@ -120,6 +120,9 @@ static sf_status read_seed(sf_context *ctx, const json_t *json, uint64_t *seed) 
 
 static sf_status read_numbers(sf_context *ctx, const json_t *json, sf_generate_options *options) {
     double guidance_scale, eta;
+    int format;
+    SF_TRY(sf_json_get_int32(ctx, RECIPE_KEY, json, "format", RECIPE_FORMAT, RECIPE_FORMAT,
+                             RECIPE_FORMAT, &format));
     SF_TRY(sf_json_get_int32(ctx, RECIPE_KEY, json, "steps", 0, 1, 100000, &options->steps));
     SF_TRY(sf_json_get_int32(ctx, RECIPE_KEY, json, "width", 0, 1, 1 << 20, &options->width));
     SF_TRY(sf_json_get_int32(ctx, RECIPE_KEY, json, "height", 0, 1, 1 << 20, &options->height));

@@ -24,7 +24,7 @@ check-asan check-tsan:
 	@kind=`echo $@ | sed 's/check-asan/address,undefined/; s/check-tsan/thread/'`; \
 	$(MKDIR_P) build-$@ && cd build-$@ && \
 	{ test -e Makefile || $(abs_top_srcdir)/configure --enable-sanitizers=$$kind; } && \
-	$(MAKE) check
+	CK_TIMEOUT_MULTIPLIER=4 $(MAKE) check
 
 build-tests: all $(check_PROGRAMS) $(check_LTLIBRARIES)
 

@@ -143,6 +143,16 @@ START_TEST(a_failure_is_told_from_the_inside_out) {
 }
 END_TEST
 
+START_TEST(message_of_hostile_text_is_one_line) {
+    sf_context *ctx = test_context();
+    sf_fail(ctx, SF_ERROR_FORMAT, "tensor '%s'", "a\nb\r\x1b[31m\x7f\xc3\xa9");
+    ck_assert_str_eq(sf_error_message(ctx), "tensor 'a?b??[31m?\xc3\xa9'");
+    sf_fail_in(ctx, SF_ERROR_FORMAT, "file %s", "c\nd");
+    ck_assert_str_eq(sf_error_message(ctx), "file c?d: tensor 'a?b??[31m?\xc3\xa9'");
+    test_context_free(ctx);
+}
+END_TEST
+
 START_TEST(long_messages_are_cut) {
     sf_context *ctx = test_context();
     char text[3 * SF_ERROR_BYTES];
@@ -226,6 +236,7 @@ Suite *suite_core_context(void) {
     tcase_add_test(tcase, a_larger_struct_is_cut);
     tcase_add_test(tcase, making_a_context_survives_each_failed_allocation);
     tcase_add_test(tcase, a_failure_is_told_from_the_inside_out);
+    tcase_add_test(tcase, message_of_hostile_text_is_one_line);
     tcase_add_test(tcase, long_messages_are_cut);
     tcase_add_test(tcase, messages_up_to_the_level_are_logged);
     tcase_add_test(tcase, progress_can_cancel);
