@@ -108,9 +108,9 @@ static const struct path {
     int n_json_tolerated; /* of jansson's: the tokenizer's configuration is parsed another way then */
 } paths[] = {
     /* Giving back what a picture's text took too much may fail. */
-    {"draw", draw_and_save, {500, 3}, {300, 41}, 1, 40},
+    {"draw", draw_and_save, {LONG_MAX, 1}, {300, 41}, 1, 40},
     {"describe", describe, {400, 7}, {100, 43}, 0, 40},
-    {"inspect", inspect, {500, 3}, {300, 41}, 0, 0},
+    {"inspect", inspect, {LONG_MAX, 1}, {300, 41}, 0, 0},
     {"inspect weights", inspect_weights, {LONG_MAX, 1}, {500, 5}, 0, 0},
     {"inspect component", inspect_component, {LONG_MAX, 1}, {300, 31}, 0, 0},
     {"backends", list_backends, {LONG_MAX, 1}, {LONG_MAX, 1}, 0, 0},
