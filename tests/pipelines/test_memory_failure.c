@@ -20,7 +20,7 @@
 
 Suite *suite_pipelines_memory_failure(void);
 
-#define SECONDS 100
+#define SECONDS 300
 
 /* Numbers up to `dense` are all tried, later ones each `stride`-th; SFUMATO_TEST_SLOW tries all. */
 struct series {
