@@ -19,6 +19,12 @@ bool sf_backend_supports(const sf_backend *backend, sf_op_id op, const sf_op_cal
     return entry->run && (!entry->supports || entry->supports(call));
 }
 
+uint32_t sf_backend_in_place(const sf_backend *backend, sf_op_id op) {
+    if (sf_op_get(op)->flags & SF_OP_ELEMENTWISE)
+        return UINT32_MAX;
+    return backend->entries[op].in_place;
+}
+
 /* ---- calls that may fail ---- */
 
 sf_backend_mark sf_backend_enter(sf_backend *backend) {

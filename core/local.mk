@@ -57,6 +57,7 @@ libsfumato_internal_la_SOURCES += core/ops/unary.c
 libsfumato_internal_la_SOURCES += core/ops/views.c
 libsfumato_internal_la_SOURCES += core/plan.h
 libsfumato_internal_la_SOURCES += core/plan/fuse.c
+libsfumato_internal_la_SOURCES += core/plan/in_place.c
 libsfumato_internal_la_SOURCES += core/plan/internal.h
 libsfumato_internal_la_SOURCES += core/plan/layout.c
 libsfumato_internal_la_SOURCES += core/plan/memory.c

@@ -26,9 +26,10 @@ typedef struct sf_plan_stats {
     uint64_t unshared_bytes; /* what the same tensors would take without sharing */
     uint64_t staging_bytes;  /* on the fallback backend */
     uint64_t weight_bytes;
-    size_t n_steps;   /* ops that run */
-    size_t n_fused;   /* ops that went into a neighbour */
-    size_t n_lowered; /* ops that were written in simpler ones */
+    size_t n_steps;    /* ops that run */
+    size_t n_fused;    /* ops that went into a neighbour */
+    size_t n_lowered;  /* ops that were written in simpler ones */
+    size_t n_in_place; /* outputs that take the memory of an input */
 } sf_plan_stats;
 
 /* Takes the graph over (also when it fails). An error of the graph's building is passed on. */

@@ -53,6 +53,7 @@ tests_check_sfumato_SOURCES += tests/core/test_plan.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_constants.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_fallback.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_fusion.c
+tests_check_sfumato_SOURCES += tests/core/test_plan_in_place.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_memory.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_random.c
 tests_check_sfumato_SOURCES += tests/core/test_rng.c

@@ -4,6 +4,7 @@
  *   fuse.c      joins neighbours (conv2d + silu, linear + add) where the backend has the joined op
  *   place.c     writes the graph anew: per op the backend, simpler ops, or the fallback
  *   schedule.c  the list of steps with the copies between the two backends
+ *   in_place.c  outputs that take the memory of an input that is read for the last time
  *   memory.c    lifetimes and offsets in the arenas
  *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
  *   run.c       runs
@@ -38,6 +39,8 @@ typedef struct sf_place {
     uint64_t offset; /* in the arena, or of the bound memory */
     void *buffer;    /* resolved */
     int first, last; /* steps between which it is alive, both included */
+    int shares;      /* the place whose memory it takes over, SF_NO_PLACE: none */
+    int shared_last; /* of a place whose memory is taken over: the last step of all that have it */
 } sf_place;
 
 #define SF_NO_PLACE (-1)
@@ -95,6 +98,7 @@ sf_status sf_plan_place(sf_plan *plan);
 sf_status sf_plan_schedule(sf_plan *plan);
 void sf_plan_describe_steps(sf_plan *plan); /* calls without buffers */
 sf_status sf_plan_assign_memory(sf_plan *plan);
+void sf_plan_share_places(sf_plan *plan); /* between lifetimes and offsets */
 sf_status sf_plan_resolve(sf_plan *plan);
 void sf_plan_release(sf_plan *plan); /* undoes resolve, also where it stopped half-way */
 

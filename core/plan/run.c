@@ -132,11 +132,15 @@ static sf_status find_bad_leaf(sf_plan *plan, const sf_step *step, sf_value *lea
     for (int i = 0; i < SF_MAX_INPUTS; i++) {
         if (step->inputs[i].place == SF_NO_PLACE)
             continue;
-        sf_value root = plan->places[step->inputs[i].place].root;
+        int place = step->inputs[i].place;
+        sf_value root = plan->places[place].root;
         bool bad = false;
         if (plan->graph->nodes[root].kind == SF_NODE_OP)
             continue;
-        SF_TRY(look_at(plan, step->inputs[i].place, plan->graph->nodes[root].spec.dtype, &bad));
+        /* The step may have written over a copy of an input, but never over the input. */
+        if (plan->graph->nodes[root].kind == SF_NODE_INPUT)
+            place = plan->place_of[SF_SIDE_BACKEND][root];
+        SF_TRY(look_at(plan, place, plan->graph->nodes[root].spec.dtype, &bad));
         if (bad) {
             *leaf = root;
             return SF_OK;

@@ -27,6 +27,7 @@ static sf_status add_root_place(sf_plan *plan, sf_value root, sf_side side, int 
         .side = side,
         .root = root,
         .bytes = sf_spec_bytes(&node->spec),
+        .shares = SF_NO_PLACE,
     };
     SF_TRY(add_place(plan, place, index));
     plan->place_of[side][root] = *index;
