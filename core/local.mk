@@ -66,6 +66,7 @@ libsfumato_internal_la_SOURCES += core/plan/plan.c
 libsfumato_internal_la_SOURCES += core/plan/resolve.c
 libsfumato_internal_la_SOURCES += core/plan/run.c
 libsfumato_internal_la_SOURCES += core/plan/schedule.c
+libsfumato_internal_la_SOURCES += core/plan/settle.c
 libsfumato_internal_la_SOURCES += core/rng.c
 libsfumato_internal_la_SOURCES += core/rng.h
 libsfumato_internal_la_SOURCES += core/rng_philox.c

@@ -30,6 +30,7 @@ typedef struct sf_plan_stats {
     size_t n_fused;    /* ops that went into a neighbour */
     size_t n_lowered;  /* ops that were written in simpler ones */
     size_t n_in_place; /* outputs that take the memory of an input */
+    size_t n_settled;  /* ops that do not run each time */
 } sf_plan_stats;
 
 /* Takes the graph over (also when it fails). An error of the graph's building is passed on. */
@@ -55,6 +56,8 @@ const sf_spec *sf_plan_output_spec(const sf_plan *plan, int output);
 
 /* Copies contiguous host data in (before a run) and out (after it). bytes must be the tensor's. */
 sf_status sf_plan_write(sf_plan *plan, int input, const void *data, size_t bytes);
+/* Whether the plan still has what was last written; for settled inputs, to write them only once. */
+bool sf_plan_holds(const sf_plan *plan, int input);
 sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes);
 
 /*
@@ -64,7 +67,7 @@ sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes);
 sf_status sf_plan_bind_input(sf_plan *plan, int input, const sf_tensor_desc *desc);
 sf_status sf_plan_bind_output(sf_plan *plan, int output, const sf_tensor_desc *desc);
 
-/* Runs all steps. Allocates nothing. Errors name op and node. */
+/* Runs all steps that are due (graph.h, sf_settled_input()). Allocates nothing. Errors name op and node. */
 sf_status sf_plan_run(sf_plan *plan);
 
 /*

@@ -56,6 +56,7 @@ tests_check_sfumato_SOURCES += tests/core/test_plan_fusion.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_in_place.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_memory.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_random.c
+tests_check_sfumato_SOURCES += tests/core/test_plan_settle.c
 tests_check_sfumato_SOURCES += tests/core/test_rng.c
 tests_check_sfumato_SOURCES += tests/core/test_tensor.c
 tests_check_sfumato_SOURCES += tests/core/test_text.c

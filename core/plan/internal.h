@@ -4,6 +4,7 @@
  *   fuse.c      joins neighbours (conv2d + silu, linear + add) where the backend has the joined op
  *   place.c     writes the graph anew: per op the backend, simpler ops, or the fallback
  *   schedule.c  the list of steps with the copies between the two backends
+ *   settle.c    which steps do not run each time
  *   in_place.c  outputs that take the memory of an input that is read for the last time
  *   memory.c    lifetimes and offsets in the arenas
  *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
@@ -16,6 +17,13 @@
 
 /* The two backends of a plan. */
 typedef enum sf_side { SF_SIDE_BACKEND, SF_SIDE_FALLBACK, SF_N_SIDES } sf_side;
+
+/* When a step runs. A step has the largest of what it reads. */
+typedef enum sf_pace {
+    SF_PACE_ONCE,         /* it reads weights alone: in the first run */
+    SF_PACE_WHEN_WRITTEN, /* and settled inputs: in the first run after one was written */
+    SF_PACE_EACH_RUN,
+} sf_pace;
 
 /* How a value lies in the memory of its root: the node that it is a view of, or itself. */
 typedef struct sf_layout {
@@ -41,6 +49,8 @@ typedef struct sf_place {
     int first, last; /* steps between which it is alive, both included */
     int shares;      /* the place whose memory it takes over, SF_NO_PLACE: none */
     int shared_last; /* of a place whose memory is taken over: the last step of all that have it */
+    sf_pace pace;    /* of the step that writes it */
+    bool kept;       /* read by steps that run more often: alive between runs */
 } sf_place;
 
 #define SF_NO_PLACE (-1)
@@ -65,6 +75,7 @@ typedef struct sf_step {
     sf_tensor_desc output_desc;
     void *prepared;
     bool is_prepared;
+    sf_pace pace;
 } sf_step;
 
 struct sf_plan {
@@ -84,7 +95,9 @@ struct sf_plan {
     sf_step *steps;
     size_t n_steps, steps_capacity;
     sf_value *inputs; /* nodes of graph */
+    bool *held;       /* of inputs: the arena has what was written last */
     int n_inputs;
+    sf_pace due; /* the next run leaves out steps of a smaller pace */
     uint64_t arena_bytes[SF_N_SIDES];
     void *arenas[SF_N_SIDES];
     bool busy[SF_N_SIDES]; /* ops may still be working since the last synchronize */
@@ -96,6 +109,7 @@ struct sf_plan {
 sf_status sf_plan_fuse(sf_plan *plan);
 sf_status sf_plan_place(sf_plan *plan);
 sf_status sf_plan_schedule(sf_plan *plan);
+void sf_plan_settle(sf_plan *plan);
 void sf_plan_describe_steps(sf_plan *plan); /* calls without buffers */
 sf_status sf_plan_assign_memory(sf_plan *plan);
 void sf_plan_share_places(sf_plan *plan); /* between lifetimes and offsets */

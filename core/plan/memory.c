@@ -47,6 +47,11 @@ static void find_lifetimes(sf_plan *plan) {
         touch(plan, step->output.place, s);
         touch(plan, step->scratch, s);
     }
+    for (size_t i = 0; i < plan->n_places; i++)
+        if (plan->places[i].kept) {
+            touch(plan, (int)i, -1);
+            touch(plan, (int)i, end);
+        }
     /* Inputs keep what was written before the first run; outputs are read after the last step. */
     for (int i = 0; i < plan->n_inputs; i++) {
         int place = plan->place_of[SF_SIDE_BACKEND][plan->inputs[i]];

@@ -71,14 +71,15 @@ static sf_status run_step(sf_plan *plan, const sf_step *step) {
 }
 
 /*
- * Runs steps first .. end - 1. Other plans may have kept the backend busy before; the fallback is
+ * Runs those of steps first .. end - 1 that have at least the pace `due`. Other plans may have kept the backend busy before; the fallback is
  * through when a run ends, so that the caller has to do with the backend alone.
  */
-static sf_status run_steps(sf_plan *plan, size_t first, size_t end) {
+static sf_status run_steps(sf_plan *plan, size_t first, size_t end, sf_pace due) {
     sf_status status = SF_OK;
     plan->busy[SF_SIDE_BACKEND] = true;
     for (size_t s = first; s < end && status == SF_OK; s++)
-        status = run_step(plan, &plan->steps[s]);
+        if (plan->steps[s].pace >= due)
+            status = run_step(plan, &plan->steps[s]);
     sf_status waited = wait_for(plan, SF_SIDE_FALLBACK);
     return status != SF_OK ? status : waited;
 }
@@ -91,7 +92,9 @@ static sf_status check_runnable(sf_plan *plan) {
 
 sf_status sf_plan_run(sf_plan *plan) {
     SF_TRY(check_runnable(plan));
-    return run_steps(plan, 0, plan->n_steps);
+    SF_TRY(run_steps(plan, 0, plan->n_steps, plan->due));
+    plan->due = SF_PACE_EACH_RUN;
+    return SF_OK;
 }
 
 /* ---- where did it go wrong ---- */
@@ -167,7 +170,7 @@ sf_status sf_plan_find_nonfinite(sf_plan *plan, char *text, size_t text_bytes) {
     for (size_t s = 0; s < plan->n_steps; s++) {
         const sf_step *step = &plan->steps[s];
         bool bad = false;
-        SF_TRY(run_steps(plan, s, s + 1));
+        SF_TRY(run_steps(plan, s, s + 1, SF_PACE_ONCE));
         if (step->kind == SF_STEP_OP)
             SF_TRY(
                 look_at(plan, step->output.place, plan->graph->nodes[step->node].spec.dtype, &bad));
