@@ -56,6 +56,7 @@ libsfumato_internal_la_SOURCES += core/ops/softmax.c
 libsfumato_internal_la_SOURCES += core/ops/unary.c
 libsfumato_internal_la_SOURCES += core/ops/views.c
 libsfumato_internal_la_SOURCES += core/plan.h
+libsfumato_internal_la_SOURCES += core/process.c
 libsfumato_internal_la_SOURCES += core/plan/fuse.c
 libsfumato_internal_la_SOURCES += core/plan/in_place.c
 libsfumato_internal_la_SOURCES += core/plan/internal.h

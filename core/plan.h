@@ -67,8 +67,14 @@ sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes);
 sf_status sf_plan_bind_input(sf_plan *plan, int input, const sf_tensor_desc *desc);
 sf_status sf_plan_bind_output(sf_plan *plan, int output, const sf_tensor_desc *desc);
 
-/* Runs all steps that are due (graph.h, sf_settled_input()). Allocates nothing. Errors name op and node. */
+/* Runs all steps that are due (graph.h, sf_settled_input()). Allocates nothing but after a rest. Errors name op and node. */
 sf_status sf_plan_run(sf_plan *plan);
+
+/*
+ * Gives the arena back until the next write or run, which then allocates it. What was written and
+ * computed is lost, so inputs that are not bound are written again. Weights stay.
+ */
+void sf_plan_rest(sf_plan *plan);
 
 /*
  * Finds where NaN or infinity first appeared: runs again, looking at every step's output. Fills

@@ -31,7 +31,13 @@ sf_status sf_stage_plan(sf_stage *stage, bool no_memory) {
     return status == SF_OK ? SF_OK : sf_fail_in(stage->ctx, status, "stage %s", stage->name);
 }
 
+void sf_stage_rest(sf_stage *stage) {
+    sf_plan_rest(stage->plan);
+    sf_tensors_release_pages(stage->weights);
+}
+
 void sf_stage_clear(sf_stage *stage) {
+    sf_stage_rest(stage);
     sf_plan_free(stage->plan);
     stage->plan = NULL;
 }

@@ -38,7 +38,13 @@ sf_status sf_stage_plan(sf_stage *stage, bool no_memory);
  */
 sf_status sf_stage_run(sf_stage *stage, int step, int n_steps);
 
-void sf_stage_clear(sf_stage *stage);
+/*
+ * Between runs: gives the arena back and lets the weights' pages go, so that a stage takes memory
+ * only while it is at work. The next run brings both back.
+ */
+void sf_stage_rest(sf_stage *stage);
+
+void sf_stage_clear(sf_stage *stage); /* and rests */
 
 /* Adds the check of `result` to the graph's outputs. */
 void sf_stage_add_check(sf_graph *graph, sf_value result);

@@ -100,6 +100,7 @@ struct sf_plan {
     sf_pace due; /* the next run leaves out steps of a smaller pace */
     uint64_t arena_bytes[SF_N_SIDES];
     void *arenas[SF_N_SIDES];
+    bool rests;            /* the arenas are given back */
     bool busy[SF_N_SIDES]; /* ops may still be working since the last synchronize */
     sf_plan_stats stats;
     sf_fallback_count fallbacks[SF_OP_COUNT];
@@ -114,7 +115,8 @@ void sf_plan_describe_steps(sf_plan *plan); /* calls without buffers */
 sf_status sf_plan_assign_memory(sf_plan *plan);
 void sf_plan_share_places(sf_plan *plan); /* between lifetimes and offsets */
 sf_status sf_plan_resolve(sf_plan *plan);
-void sf_plan_release(sf_plan *plan); /* undoes resolve, also where it stopped half-way */
+sf_status sf_plan_wake(sf_plan *plan); /* from rest */
+void sf_plan_release(sf_plan *plan);   /* undoes resolve, also where it stopped half-way */
 
 /* Writes a place's address into all operands that lie in it. */
 void sf_plan_point_operands(sf_plan *plan, int place);

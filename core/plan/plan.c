@@ -167,6 +167,7 @@ sf_status sf_plan_write(sf_plan *plan, int input, const void *data, size_t bytes
     SF_TRY(check_index(plan, "input", input, plan->n_inputs));
     SF_TRY(check_transfer(plan, sf_plan_input_name(plan, input), sf_plan_input_spec(plan, input),
                           bytes));
+    SF_TRY(sf_plan_wake(plan));
     const sf_place *place = &plan->places[place_of_input(plan, input)];
     plan->held[input] = false;
     if (is_settled(plan, input) && plan->due > SF_PACE_WHEN_WRITTEN)
@@ -185,6 +186,9 @@ sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes) {
     SF_TRY(check_index(plan, "output", output, sf_plan_n_outputs(plan)));
     SF_TRY(check_transfer(plan, sf_plan_output_name(plan, output),
                           sf_plan_output_spec(plan, output), bytes));
+    if (plan->rests)
+        SF_FAIL(plan->ctx, ERROR_ARGUMENT, "a plan that rests holds no \"%s\"",
+                sf_plan_output_name(plan, output));
     const sf_place *place = &plan->places[place_of_output(plan, output)];
     return sf_backend_download(plan->backends[SF_SIDE_BACKEND], data, place->buffer, place->offset,
                                bytes);

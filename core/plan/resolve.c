@@ -122,10 +122,50 @@ sf_status sf_plan_resolve(sf_plan *plan) {
     return prepare(plan);
 }
 
-void sf_plan_release(sf_plan *plan) {
-    for (int side = 0; side < SF_N_SIDES; side++)
+/* ---- rest ---- */
+
+static void wait_for_backends(sf_plan *plan) {
+    for (int side = 0; side < SF_N_SIDES; side++) {
         if (plan->busy[side])
             sf_backend_synchronize(plan->backends[side]);
+        plan->busy[side] = false;
+    }
+}
+
+static void free_arenas(sf_plan *plan) {
+    for (int side = 0; side < SF_N_SIDES; side++) {
+        if (plan->arenas[side])
+            sf_backend_buffer_free(plan->backends[side], plan->arenas[side]);
+        plan->arenas[side] = NULL;
+    }
+}
+
+void sf_plan_rest(sf_plan *plan) {
+    if (!plan || plan->options.no_memory || plan->rests)
+        return;
+    wait_for_backends(plan);
+    free_arenas(plan);
+    for (int i = 0; i < plan->n_inputs; i++)
+        plan->held[i] = false;
+    plan->due = SF_PACE_ONCE;
+    plan->rests = true;
+}
+
+sf_status sf_plan_wake(sf_plan *plan) {
+    if (!plan->rests)
+        return SF_OK;
+    for (size_t i = 0; i < plan->n_places; i++)
+        if (plan->places[i].kind == SF_PLACE_ARENA)
+            SF_TRY(get_arena(plan, plan->places[i].side, &plan->places[i].buffer));
+    point_all(plan);
+    plan->rests = false;
+    return SF_OK;
+}
+
+/* ---- the end ---- */
+
+void sf_plan_release(sf_plan *plan) {
+    wait_for_backends(plan);
     for (size_t s = 0; s < plan->n_steps; s++) {
         sf_step *step = &plan->steps[s];
         if (!step->is_prepared)
@@ -140,7 +180,5 @@ void sf_plan_release(sf_plan *plan) {
             sf_backend_release_constant(plan->backends[place->side],
                                         plan->graph->nodes[place->root].data, place->bytes);
     }
-    for (int side = 0; side < SF_N_SIDES; side++)
-        if (plan->arenas[side])
-            sf_backend_buffer_free(plan->backends[side], plan->arenas[side]);
+    free_arenas(plan);
 }

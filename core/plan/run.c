@@ -87,7 +87,7 @@ static sf_status run_steps(sf_plan *plan, size_t first, size_t end, sf_pace due)
 static sf_status check_runnable(sf_plan *plan) {
     if (plan->options.no_memory)
         SF_FAIL(plan->ctx, ERROR_ARGUMENT, "a plan that was made without memory can't run");
-    return SF_OK;
+    return sf_plan_wake(plan);
 }
 
 sf_status sf_plan_run(sf_plan *plan) {
