@@ -26,11 +26,14 @@ typedef struct sf_plan_stats {
     uint64_t unshared_bytes; /* what the same tensors would take without sharing */
     uint64_t staging_bytes;  /* on the fallback backend */
     uint64_t weight_bytes;
-    size_t n_steps;    /* ops that run */
-    size_t n_fused;    /* ops that went into a neighbour */
-    size_t n_lowered;  /* ops that were written in simpler ones */
-    size_t n_in_place; /* outputs that take the memory of an input */
-    size_t n_settled;  /* ops that do not run each time */
+    uint64_t host_bytes;            /* of arenas in host memory, and what the backends take */
+    uint64_t resident_weight_bytes; /* of weights in mapped files, there at a time */
+    uint64_t least_weight_bytes;    /* the same where as few are there as can be */
+    size_t n_steps;                 /* ops that run */
+    size_t n_fused;                 /* ops that went into a neighbour */
+    size_t n_lowered;               /* ops that were written in simpler ones */
+    size_t n_in_place;              /* outputs that take the memory of an input */
+    size_t n_settled;               /* ops that do not run each time */
 } sf_plan_stats;
 
 /* Takes the graph over (also when it fails). An error of the graph's building is passed on. */
@@ -69,6 +72,14 @@ sf_status sf_plan_bind_output(sf_plan *plan, int output, const sf_tensor_desc *d
 
 /* Runs all steps that are due (graph.h, sf_settled_input()). Allocates nothing but after a rest. Errors name op and node. */
 sf_status sf_plan_run(sf_plan *plan);
+
+/*
+ * Makes the plan run within `most` bytes of the process' memory (0: no limit), of which `beside` are
+ * not the plan's: where its weights are too large, the pages of some go after each use, which costs
+ * time. Fails where that is not enough; the message says what is. stats->host_bytes and
+ * resident_weight_bytes are then what the plan takes.
+ */
+sf_status sf_plan_fit(sf_plan *plan, uint64_t most, uint64_t beside);
 
 /*
  * Gives the arena back until the next write or run, which then allocates it. What was written and

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Without stdio's buffer: the question changes nothing of the answer. */
@@ -23,4 +24,11 @@ uint64_t sf_process_resident_bytes(void) {
     if (sscanf(text, "%" SCNu64 " %" SCNu64, &total, &resident) != 2)
         return 0;
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void sf_process_release_pages(void *block, size_t bytes) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)block;
+    uintptr_t first = (start + page - 1) / page * page, end = (start + bytes) / page * page;
+    if (first < end)
+        madvise((char *)block + (first - start), end - first, MADV_DONTNEED);
 }

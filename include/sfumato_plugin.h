@@ -181,6 +181,12 @@ typedef struct sf_plugin {
 
     /* Waits until all that was asked for is done. NULL: always done. */
     sf_status (*synchronize)(void *backend);
+
+    /*
+     * Since 1.1. Host memory in bytes that the open backend takes at most for itself, beside buffers
+     * and workspaces: stacks of its threads, what it packs into. For plans of memory. NULL: none.
+     */
+    uint64_t (*memory_bytes)(void *backend);
 } sf_plugin;
 
 /* ------------------------------------------------------------------------------------------------

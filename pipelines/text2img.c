@@ -170,6 +170,7 @@ static sf_status prepare(sf_drawing *drawing) {
         SF_TRY(sf_stage_plan(stages[i], false));
         sf_stage_rest(stages[i]);
     }
+    SF_TRY(sf_drawing_fit(drawing));
     SF_TRY(report(drawing, "text", 0, begin));
     SF_TRY(sf_text_stage_run(drawing));
     return report(drawing, "text", 1, begin);

@@ -7,6 +7,7 @@
  *   settle.c    which steps do not run each time
  *   in_place.c  outputs that take the memory of an input that is read for the last time
  *   memory.c    lifetimes and offsets in the arenas
+ *   stream.c    weights whose pages go after each use, to fit into a limit
  *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
  *   run.c       runs
  */
@@ -51,6 +52,8 @@ typedef struct sf_place {
     int shared_last; /* of a place whose memory is taken over: the last step of all that have it */
     sf_pace pace;    /* of the step that writes it */
     bool kept;       /* read by steps that run more often: alive between runs */
+    bool mapped;     /* a weight that is read in a mapped file */
+    bool streamed;   /* and whose pages go after each use */
 } sf_place;
 
 #define SF_NO_PLACE (-1)
@@ -75,6 +78,7 @@ typedef struct sf_step {
     sf_tensor_desc output_desc;
     void *prepared;
     bool is_prepared;
+    bool streams; /* some of its weights are streamed */
     sf_pace pace;
 } sf_step;
 
@@ -111,12 +115,18 @@ sf_status sf_plan_fuse(sf_plan *plan);
 sf_status sf_plan_place(sf_plan *plan);
 sf_status sf_plan_schedule(sf_plan *plan);
 void sf_plan_settle(sf_plan *plan);
+void sf_plan_find_streamed(sf_plan *plan);
 void sf_plan_describe_steps(sf_plan *plan); /* calls without buffers */
 sf_status sf_plan_assign_memory(sf_plan *plan);
 void sf_plan_share_places(sf_plan *plan); /* between lifetimes and offsets */
 sf_status sf_plan_resolve(sf_plan *plan);
 sf_status sf_plan_wake(sf_plan *plan); /* from rest */
 void sf_plan_release(sf_plan *plan);   /* undoes resolve, also where it stopped half-way */
+
+/* After step s: the pages of its streamed weights go, those of the next such step are fetched. */
+void sf_plan_let_weights_go(const sf_plan *plan, size_t s);
+/* The same for one weight, streamed or not, after the backend made a copy of it. */
+void sf_plan_let_constant_go(const sf_plan *plan, int place);
 
 /* Writes a place's address into all operands that lie in it. */
 void sf_plan_point_operands(sf_plan *plan, int place);

@@ -29,6 +29,7 @@ static sf_status compile(sf_plan *plan) {
     sf_plan_settle(plan);
     sf_plan_describe_steps(plan);
     SF_TRY(sf_plan_assign_memory(plan));
+    sf_plan_find_streamed(plan);
     for (size_t s = 0; s < plan->n_steps; s++)
         plan->stats.n_steps += plan->steps[s].kind == SF_STEP_OP;
     return plan->options.no_memory ? SF_OK : sf_plan_resolve(plan);

@@ -85,14 +85,26 @@ static sf_status get_arena(sf_plan *plan, sf_side side, void **buffer) {
 static sf_status allocate(sf_plan *plan) {
     for (size_t i = 0; i < plan->n_places; i++) {
         sf_place *place = &plan->places[i];
-        if (place->kind == SF_PLACE_ARENA)
+        if (place->kind == SF_PLACE_ARENA) {
             SF_TRY(get_arena(plan, place->side, &place->buffer));
-        else
-            SF_TRY(sf_backend_acquire_constant(plan->backends[place->side],
-                                               plan->graph->nodes[place->root].data, place->bytes,
-                                               &place->buffer));
+            continue;
+        }
+        SF_TRY(sf_backend_acquire_constant(plan->backends[place->side],
+                                           plan->graph->nodes[place->root].data, place->bytes,
+                                           &place->buffer));
+        if (!sf_backend_has_host_memory(plan->backends[place->side]))
+            sf_plan_let_constant_go(plan, (int)i);
     }
     return SF_OK;
+}
+
+/* prepare() may have read all of them, whether run() will or not. */
+static void let_weights_go(const sf_plan *plan, const sf_step *step) {
+    for (int i = 0; i < SF_MAX_INPUTS; i++) {
+        int place = step->inputs[i].place;
+        if (place != SF_NO_PLACE && plan->places[place].mapped)
+            sf_plan_let_constant_go(plan, place);
+    }
 }
 
 static sf_status prepare(sf_plan *plan) {
@@ -112,6 +124,7 @@ static sf_status prepare(sf_plan *plan) {
                               plan->graph->nodes[step->node].name, backend->name);
         step->call.prepared = step->prepared;
         step->is_prepared = true;
+        let_weights_go(plan, step);
     }
     return SF_OK;
 }

@@ -70,6 +70,13 @@ static sf_status run_step(sf_plan *plan, const sf_step *step) {
     return status;
 }
 
+/* The step's weights are needed until its op is done. */
+static sf_status stream(sf_plan *plan, size_t s) {
+    SF_TRY(wait_for(plan, plan->steps[s].side));
+    sf_plan_let_weights_go(plan, s);
+    return SF_OK;
+}
+
 /*
  * Runs those of steps first .. end - 1 that have at least the pace `due`. Other plans may have kept the backend busy before; the fallback is
  * through when a run ends, so that the caller has to do with the backend alone.
@@ -78,8 +85,11 @@ static sf_status run_steps(sf_plan *plan, size_t first, size_t end, sf_pace due)
     sf_status status = SF_OK;
     plan->busy[SF_SIDE_BACKEND] = true;
     for (size_t s = first; s < end && status == SF_OK; s++)
-        if (plan->steps[s].pace >= due)
+        if (plan->steps[s].pace >= due) {
             status = run_step(plan, &plan->steps[s]);
+            if (plan->steps[s].streams && status == SF_OK)
+                status = stream(plan, s);
+        }
     sf_status waited = wait_for(plan, SF_SIDE_FALLBACK);
     return status != SF_OK ? status : waited;
 }
