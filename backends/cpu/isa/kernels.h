@@ -1,0 +1,44 @@
+/*
+ * The kernels that exist once per instruction set, as a table of functions. kernels.def lists them
+ * with what they compute.
+ */
+#ifndef SF_BACKENDS_CPU_ISA_KERNELS_H
+#define SF_BACKENDS_CPU_ISA_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sfumato_plugin.h"
+
+/* A matrix of any float type. */
+typedef struct cpu_matrix {
+    void *data; /* NULL: absent */
+    int32_t dtype;
+    int64_t row_stride; /* elements */
+} cpu_matrix;
+
+/* What is done with a block of sums before it is written: y = activation(sum + bias) + residual. */
+typedef struct cpu_epilogue {
+    const float *bias; /* by column; NULL: none */
+    int32_t activation;
+    cpu_matrix residual; /* as y */
+    cpu_matrix y;
+} cpu_epilogue;
+
+typedef struct cpu_kernels {
+    const char *name;
+    int vector; /* floats in a register */
+    int rows;   /* rows and vectors of columns that the matrix product computes at once */
+    int vectors;
+#define CPU_KERNEL(result, name, arguments) result(*name) arguments;
+#include "backends/cpu/isa/kernels.def"
+#undef CPU_KERNEL
+} cpu_kernels;
+
+/* The best instruction set here, or the one that SFUMATO_CPU_ISA names; fails if it can't be had. */
+sf_status cpu_choose_kernels(const sf_host *host, const cpu_kernels **kernels);
+
+/* The kernels of index 0, 1, ... in isa.def that this processor can run; NULL past the last. */
+const cpu_kernels *cpu_usable_kernels(int index);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * A matrix product of any size, in blocks that stay in the caches, on all threads:
+ *
+ *   y [M, N] = activation(a [M, K] b [K, N] + bias) + residual
+ *
+ * b is packed block by block on the way, from whatever type it is stored in, so no packed copy of a
+ * weight is kept; a is fetched a few rows at a time by a function, so it may be a matrix of any type,
+ * or the pixels under a convolution's kernel.
+ */
+#ifndef SF_BACKENDS_CPU_PRODUCT_H
+#define SF_BACKENDS_CPU_PRODUCT_H
+
+#include "backends/cpu/cpu.h"
+
+typedef struct cpu_product cpu_product;
+
+struct cpu_product {
+    int64_t M, N, K;
+    int64_t n_products; /* of a batch, each with a and b of its own; 1 for one */
+    const cpu_kernels *kernels;
+
+    /* a [rows, inner] = rows first_row .. and columns first_inner .. of the product's a, as f32. */
+    void (*fetch)(const cpu_product *product, int64_t index, int64_t first_row, int64_t rows,
+                  int64_t first_inner, int64_t inner, float *a);
+    const void *a; /* what fetch knows */
+
+    /* Panels of the product's b; see pack_rows in isa/kernels.def. */
+    void (*pack)(const cpu_product *product, int64_t index, int64_t first, int64_t columns,
+                 int64_t first_inner, int64_t inner, float *panels);
+    const void *b;
+
+    /* What becomes of the sums; for a batch by a function that knows where each goes. */
+    cpu_epilogue epilogue;
+    void (*finish)(const cpu_product *product, int64_t index, float *sums, int64_t sums_stride,
+                   int64_t first_row, int64_t rows, int64_t first_column, int64_t columns);
+
+    /* set by cpu_product_run */
+    int64_t n_row_blocks, n_column_blocks;
+};
+
+void cpu_product_run(cpu_backend *backend, cpu_product *product);
+
+#endif
