@@ -30,6 +30,7 @@ INLINE void pack_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64
     for (int64_t k = 0; k < inner; k += VECTOR) {
         vec square[VECTOR];
         int64_t n = inner - k;
+        UNROLL
         for (int i = 0; i < VECTOR; i++) {
             const void *row = at(b, first + (i < n_rows ? i : 0), first_inner + k);
             square[i] =
@@ -127,6 +128,7 @@ INLINE void dots_of_row(int n_columns, const float *x, const cpu_matrix *b, int3
                         int64_t first, int64_t inner, float *y) {
     vec sums[DOT_COLUMNS];
     const void *rows[DOT_COLUMNS];
+    UNROLL
     for (int j = 0; j < n_columns; j++) {
         sums[j] = vec_zero();
         rows[j] = at(b, first + j, 0);
@@ -134,14 +136,17 @@ INLINE void dots_of_row(int n_columns, const float *x, const cpu_matrix *b, int3
     int64_t k = 0;
     for (; k + VECTOR <= inner; k += VECTOR) {
         vec element = vec_load(x + k);
+        UNROLL
         for (int j = 0; j < n_columns; j++)
             sums[j] += element * vec_load_as(dtype, rows[j], k);
     }
     if (k < inner) {
         vec element = vec_load_part(x + k, inner - k);
+        UNROLL
         for (int j = 0; j < n_columns; j++)
             sums[j] += element * vec_load_part_as(dtype, rows[j], k, inner - k);
     }
+    UNROLL
     for (int j = 0; j < n_columns; j++)
         y[j] = vec_sum(sums[j]);
 }

@@ -27,20 +27,27 @@
 INLINE void product_block(int rows, int vectors, int64_t inner, const float *a, int64_t a_stride,
                           const float *b, float *c, int64_t c_stride, int add) {
     vec sums[PRODUCT_ROWS][PRODUCT_VECTORS];
+    UNROLL
     for (int i = 0; i < rows; i++)
+        UNROLL
         for (int j = 0; j < vectors; j++)
             sums[i][j] = add ? vec_load(c + i * c_stride + j * VECTOR) : vec_zero();
     for (int64_t k = 0; k < inner; k++, b += vectors * VECTOR) {
         vec row[PRODUCT_VECTORS];
+        UNROLL
         for (int j = 0; j < vectors; j++)
             row[j] = vec_load(b + j * VECTOR);
+        UNROLL
         for (int i = 0; i < rows; i++) {
             vec element = vec_of(a[i * a_stride + k]);
+            UNROLL
             for (int j = 0; j < vectors; j++)
                 sums[i][j] += element * row[j];
         }
     }
+    UNROLL
     for (int i = 0; i < rows; i++)
+        UNROLL
         for (int j = 0; j < vectors; j++)
             vec_store(c + i * c_stride + j * VECTOR, sums[i][j]);
 }

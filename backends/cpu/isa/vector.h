@@ -35,6 +35,13 @@ typedef uint16_t hvec_unaligned __attribute__((vector_size(2 * VECTOR), aligned(
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Before a short loop with constant bounds: written out, so that arrays of vectors are registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 36")
+#endif
+
 /* ---- whole vectors ---- */
 
 INLINE vec vec_load(const float *p) {
