@@ -4,9 +4,12 @@
 noinst_LTLIBRARIES += backends/cpu/libcpu.la backends/cpu/libcpu_generic.la
 backends_cpu_libcpu_la_CFLAGS = $(AM_CFLAGS) $(KERNEL_FLAGS) $(CPU_DEFINES)
 backends_cpu_libcpu_la_SOURCES = plugins/cpu.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/conv2d.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/convolution.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/cpu.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/cpu.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/entries.def
+backends_cpu_libcpu_la_SOURCES += backends/cpu/gathered.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/linear.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/pool.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/pool.h
@@ -14,6 +17,7 @@ backends_cpu_libcpu_la_SOURCES += backends/cpu/product.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/product.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/threads.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/threads.h
+backends_cpu_libcpu_la_SOURCES += backends/cpu/winograd.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/isa/choose.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/isa/isa.def
 backends_cpu_libcpu_la_SOURCES += backends/cpu/isa/kernels.def
@@ -30,6 +34,7 @@ CPU_ISA_SOURCES += backends/cpu/isa/rows.c
 CPU_ISA_SOURCES += backends/cpu/isa/table.c
 CPU_ISA_SOURCES += backends/cpu/isa/transpose.h
 CPU_ISA_SOURCES += backends/cpu/isa/vector.h
+CPU_ISA_SOURCES += backends/cpu/isa/winograd.c
 
 
 CPU_ISA_CFLAGS = $(AM_CFLAGS) $(ISA_FLAGS)

@@ -11,7 +11,7 @@
 
 #define MOST_ROWS    512 /* of an item */
 #define MOST_COLUMNS 192
-#define MOST_INNER   256
+#define MOST_INNER   CPU_PRODUCT_MOST_INNER
 #define ROWS_AT_ONCE 24 /* a multiple of each instruction set's rows */
 
 #define PANELS_BYTES (MOST_COLUMNS * MOST_INNER * sizeof(float))
@@ -55,11 +55,12 @@ static void multiply_item(void *user, int64_t item, cpu_thread *thread) {
     item /= p->n_column_blocks;
     range rows = part_of(p->M, ROWS_AT_ONCE, item % p->n_row_blocks, p->n_row_blocks);
     int64_t index = item / p->n_row_blocks;
-    int64_t n_stretches = cpu_divide_up(p->K, MOST_INNER);
+    int64_t unit = p->inner_unit ? p->inner_unit : 1;
+    int64_t n_stretches = cpu_divide_up(cpu_divide_up(p->K, unit), MOST_INNER / unit);
     if (!rows.count || !columns.count)
         return;
     for (int64_t k = 0; k < n_stretches; k++)
-        multiply_part(p, index, rows, columns, part_of(p->K, 16, k, n_stretches), thread);
+        multiply_part(p, index, rows, columns, part_of(p->K, unit, k, n_stretches), thread);
     for (int64_t i = 0; !n_stretches && i < rows.count * MOST_COLUMNS; i++)
         sums[i] = 0;
     if (p->finish)

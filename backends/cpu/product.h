@@ -12,10 +12,14 @@
 
 #include "backends/cpu/cpu.h"
 
+/* The longest stretch of K that fetch and pack are asked for at once; inner_unit is not above it. */
+#define CPU_PRODUCT_MOST_INNER 256
+
 typedef struct cpu_product cpu_product;
 
 struct cpu_product {
     int64_t M, N, K;
+    int64_t inner_unit; /* stretches of K are multiples of it; 0: any will do */
     int64_t n_products; /* of a batch, each with a and b of its own; 1 for one */
     const cpu_kernels *kernels;
 

@@ -25,6 +25,28 @@ typedef struct cpu_epilogue {
     cpu_matrix y;
 } cpu_epilogue;
 
+/*
+ * Where Winograd's tiles come from and go to: tile t covers outputs [4 (t / across % down) ...][4 (t %
+ * across) ...] of image t / (across down).
+ */
+typedef struct cpu_winograd_input {
+    const void *x; /* [N, H, W, C] */
+    int32_t dtype;
+    int64_t H, W, C;
+    int64_t top, left; /* padding */
+    int64_t tiles_down, tiles_across;
+    int64_t tile_stride, point_stride; /* of v, in floats */
+} cpu_winograd_input;
+
+typedef struct cpu_winograd_output {
+    int64_t H, W; /* of the output */
+    int64_t tiles_down, tiles_across;
+    cpu_epilogue epilogue;
+} cpu_winograd_output;
+
+#define CPU_WINOGRAD_POINTS  36
+#define CPU_WINOGRAD_FILTERS 48 /* at most at once: whole panels of every instruction set */
+
 typedef struct cpu_kernels {
     const char *name;
     int vector; /* floats in a register */

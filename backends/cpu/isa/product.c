@@ -21,25 +21,26 @@ INLINE int64_t panel_width(int64_t columns) {
     return whole < PRODUCT_COLUMNS ? whole : PRODUCT_COLUMNS;
 }
 
-/*
- * VECTOR columns of a panel: rows first .. of the matrix [n, inner], turned over. Rows past n_rows
- * give zeros.
- */
+/* VECTOR rows from first on of the matrix [n, inner], VECTOR columns of each, turned over. Rows past
+ * n_rows give zeros, and columns past n. */
+INLINE void load_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64_t n_rows,
+                        int64_t column, int64_t n, vec *square) {
+    UNROLL
+    for (int i = 0; i < VECTOR; i++) {
+        const void *row = at(b, first + (i < n_rows ? i : 0), column);
+        square[i] = n >= VECTOR ? vec_load_as(dtype, row, 0) : vec_load_part_as(dtype, row, 0, n);
+        if (i >= n_rows)
+            square[i] = vec_zero();
+    }
+    vec_transpose(square);
+}
+
 INLINE void pack_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64_t n_rows,
                         int64_t first_inner, int64_t inner, float *panel, int64_t width) {
     for (int64_t k = 0; k < inner; k += VECTOR) {
         vec square[VECTOR];
-        int64_t n = inner - k;
-        UNROLL
-        for (int i = 0; i < VECTOR; i++) {
-            const void *row = at(b, first + (i < n_rows ? i : 0), first_inner + k);
-            square[i] =
-                n >= VECTOR ? vec_load_as(dtype, row, 0) : vec_load_part_as(dtype, row, 0, n);
-            if (i >= n_rows)
-                square[i] = vec_zero();
-        }
-        vec_transpose(square);
-        for (int64_t i = 0; i < VECTOR && i < n; i++)
+        load_turned(dtype, b, first, n_rows, first_inner + k, inner - k, square);
+        for (int64_t i = 0; i < VECTOR && i < inner - k; i++)
             vec_store(panel + (k + i) * width, square[i]);
     }
 }
@@ -57,6 +58,35 @@ void CPU_NAME(pack_rows)(const cpu_matrix *b, int64_t first, int64_t columns, in
             else
                 pack_turned(SF_BF16, b, start, left, first_inner, inner, panels + j, width);
         }
+        panels += width * inner;
+    }
+}
+
+/* Channel c of the block and element t of the kernel go from row c taps + t to row t channels + c. */
+INLINE void pack_filters_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64_t n_rows,
+                                int64_t first_inner, int64_t inner, int64_t taps, float *panel,
+                                int64_t width) {
+    int64_t channels = inner / taps, c = 0, t = 0;
+    for (int64_t k = 0; k < inner; k += VECTOR) {
+        vec square[VECTOR];
+        load_turned(dtype, b, first, n_rows, first_inner + k, inner - k, square);
+        for (int64_t i = 0; i < VECTOR && i < inner - k; i++) {
+            vec_store(panel + (t * channels + c) * width, square[i]);
+            if (++t == taps) {
+                t = 0;
+                c++;
+            }
+        }
+    }
+}
+
+void CPU_NAME(pack_filters)(const cpu_matrix *b, int64_t first, int64_t columns,
+                            int64_t first_inner, int64_t inner, int64_t taps, float *panels) {
+    for (int64_t column = 0; column < columns; column += PRODUCT_COLUMNS) {
+        int64_t width = panel_width(columns - column);
+        for (int64_t j = 0; j < width; j += VECTOR)
+            pack_filters_turned(b->dtype, b, first + column + j, columns - column - j, first_inner,
+                                inner, taps, panels + j, width);
         panels += width * inner;
     }
 }

@@ -30,8 +30,8 @@ INLINE void product_block(int rows, int vectors, int64_t inner, const float *a, 
     UNROLL
     for (int i = 0; i < rows; i++)
         UNROLL
-        for (int j = 0; j < vectors; j++)
-            sums[i][j] = add ? vec_load(c + i * c_stride + j * VECTOR) : vec_zero();
+    for (int j = 0; j < vectors; j++)
+        sums[i][j] = add ? vec_load(c + i * c_stride + j * VECTOR) : vec_zero();
     for (int64_t k = 0; k < inner; k++, b += vectors * VECTOR) {
         vec row[PRODUCT_VECTORS];
         UNROLL
@@ -48,8 +48,8 @@ INLINE void product_block(int rows, int vectors, int64_t inner, const float *a, 
     UNROLL
     for (int i = 0; i < rows; i++)
         UNROLL
-        for (int j = 0; j < vectors; j++)
-            vec_store(c + i * c_stride + j * VECTOR, sums[i][j]);
+    for (int j = 0; j < vectors; j++)
+        vec_store(c + i * c_stride + j * VECTOR, sums[i][j]);
 }
 
 #endif
