@@ -16,10 +16,12 @@
 #define TILES_AT_ONCE 4   /* of the input's transform */
 #define TILES_BYTES   (UINT64_C(24) << 20)
 
-#define FILTERS_BYTES (POINTS * MOST_CHANNELS * CPU_WINOGRAD_FILTERS * sizeof(float))
+/* cpu_winograd_stride() adds at most 271 floats. */
+#define POINT_BYTES(floats) (((floats) + 272) * sizeof(float))
+#define FILTERS_BYTES       (POINTS * POINT_BYTES(MOST_CHANNELS * CPU_WINOGRAD_FILTERS))
+#define SUMS_BYTES          (POINTS * POINT_BYTES(MOST_TILES * CPU_WINOGRAD_FILTERS))
 
-_Static_assert(FILTERS_BYTES + POINTS * MOST_TILES * CPU_WINOGRAD_FILTERS * sizeof(float) <=
-                   CPU_SCRATCH_BYTES,
+_Static_assert(FILTERS_BYTES + SUMS_BYTES <= CPU_SCRATCH_BYTES,
                "filters and sums are larger than a thread's scratch memory");
 
 /* The numbers of vectors wide enough for every instruction set. */
@@ -60,7 +62,8 @@ static int64_t tiles_of_round(const cpu_convolution *c) {
 }
 
 uint64_t cpu_winograd_workspace(const cpu_convolution *c) {
-    return ref_room(POINTS * tiles_of_round(c), (uint64_t)tile_stride(c) * sizeof(float));
+    return ref_room(POINTS * cpu_winograd_stride(tiles_of_round(c) * tile_stride(c)),
+                    sizeof(float));
 }
 
 /* ---- the two halves of a round ---- */
@@ -75,10 +78,12 @@ static void transform_tiles(void *user, int64_t item, cpu_thread *thread) {
 /* m [36][tiles][width] += v u for a stretch of channels */
 static void multiply_points(const rounds *r, int64_t width, int64_t channel, int64_t channels,
                             const float *u, float *m) {
+    int64_t u_stride = cpu_winograd_stride(channels * width);
+    int64_t m_stride = cpu_winograd_stride(r->count * width);
     for (int64_t p = 0; p < POINTS; p++)
         r->kernels->multiply(r->count, width, channels, r->v + p * r->in.point_stride + channel,
-                             r->in.tile_stride, u + p * channels * width, m + p * r->count * width,
-                             width, channel > 0);
+                             r->in.tile_stride, u + p * u_stride, m + p * m_stride, width,
+                             channel > 0);
 }
 
 static void compute_filters(void *user, int64_t item, cpu_thread *thread) {
@@ -123,7 +128,7 @@ void cpu_winograd_run(cpu_backend *backend, const cpu_convolution *c, void *work
                .tiles_down = down,
                .tiles_across = across,
                .tile_stride = tile_stride(c),
-               .point_stride = most * tile_stride(c)},
+               .point_stride = cpu_winograd_stride(most * tile_stride(c))},
         .out = {.H = c->OH,
                 .W = c->OW,
                 .tiles_down = down,

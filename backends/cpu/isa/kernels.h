@@ -44,6 +44,14 @@ typedef struct cpu_winograd_output {
     cpu_epilogue epilogue;
 } cpu_winograd_output;
 
+/*
+ * Floats between points that would follow n floats apart: a line of the cache more than a multiple of
+ * 16 lines, lest the same element of all 36 points meets in one set of the first-level cache.
+ */
+static inline int64_t cpu_winograd_stride(int64_t n) {
+    return (n + 255) / 256 * 256 + 16;
+}
+
 #define CPU_WINOGRAD_POINTS  36
 #define CPU_WINOGRAD_FILTERS 48 /* at most at once: whole panels of every instruction set */
 

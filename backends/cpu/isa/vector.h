@@ -182,6 +182,12 @@ INLINE void vec_store_as(int32_t dtype, void *data, int64_t i, vec x) {
             dtype == SF_F16 ? vec_narrow_f16(x) : vec_narrow_bf16(x);
 }
 
+/* Element i will be wanted soon; it need not be there. */
+INLINE void vec_prefetch(int32_t dtype, const void *data, int64_t i) {
+    uintptr_t bytes = (uintptr_t)i * (dtype == SF_F32 ? 4 : 2);
+    __builtin_prefetch((const void *)((uintptr_t)data + bytes));
+}
+
 /* The same for the first n elements, 0 < n < VECTOR. */
 INLINE vec vec_load_part_as(int32_t dtype, const void *data, int64_t i, int64_t n) {
     if (dtype == SF_F32)

@@ -123,28 +123,51 @@ INLINE void transform_filter(const vec *g, float *u, int64_t point_stride) {
 }
 
 /*
+ * VECTOR numbers from column `at` on of each of VECTOR filters, turned over so that lanes are filters.
+ * Filters past n_filters and numbers past n give zeros.
+ */
+INLINE void turn_part(int32_t dtype, const cpu_matrix *weight, int64_t filter, int64_t n_filters,
+                      int64_t at, int64_t n, vec *square) {
+    for (int i = 0; i < VECTOR; i++) {
+        int64_t offset = (filter + i) * weight->row_stride + at;
+        square[i] = vec_zero();
+        if (i < n_filters && n >= VECTOR)
+            square[i] = vec_load_as(dtype, weight->data, offset);
+        else if (i < n_filters && n > 0)
+            square[i] = vec_load_part_as(dtype, weight->data, offset, n);
+    }
+    vec_transpose(square);
+}
+
+/* The same where all are there; asks the memory for the numbers that come next. */
+INLINE void turn_whole(int32_t dtype, const cpu_matrix *weight, int64_t filter, int64_t at,
+                       vec *square) {
+    vec x[VECTOR];
+    UNROLL
+    for (int i = 0; i < VECTOR; i++) {
+        int64_t offset = (filter + i) * weight->row_stride + at;
+        x[i] = vec_load_as(dtype, weight->data, offset);
+        vec_prefetch(dtype, weight->data, offset + 9 * VECTOR);
+    }
+    vec_transpose(x);
+    UNROLL
+    for (int i = 0; i < VECTOR; i++)
+        square[i] = x[i];
+}
+
+/*
  * VECTOR filters, VECTOR channels from c on: their 9 VECTOR numbers lie one after another in each
- * filter, and are turned over so that lanes are filters. `left` numbers of each filter are there from
- * c on, and n_filters filters.
+ * filter. `left` numbers of each filter are there from c on, and n_filters filters.
  */
 INLINE void gather_filters(int32_t dtype, const cpu_matrix *weight, int64_t filter,
                            int64_t n_filters, int64_t c, int64_t left, vec *g) {
-    for (int s = 0; s < 9; s++) {
-        vec *square = g + s * VECTOR;
-        int64_t n = left - s * VECTOR;
-        UNROLL
-        for (int i = 0; i < VECTOR; i++) {
-            int64_t at =
-                (filter + (i < n_filters ? i : 0)) * weight->row_stride + c * 9 + s * VECTOR;
-            square[i] = vec_zero();
-            if (n >= VECTOR)
-                square[i] = vec_load_as(dtype, weight->data, at);
-            else if (n > 0)
-                square[i] = vec_load_part_as(dtype, weight->data, at, n);
-            if (i >= n_filters)
-                square[i] = vec_zero();
-        }
-        vec_transpose(square);
+    bool whole = n_filters >= VECTOR && left >= 9 * VECTOR;
+    for (int s = 0; s < 9; s++, g += VECTOR) {
+        int64_t at = c * 9 + s * VECTOR;
+        if (whole)
+            turn_whole(dtype, weight, filter, at, g);
+        else
+            turn_part(dtype, weight, filter, n_filters, at, left - s * VECTOR, g);
     }
 }
 
@@ -169,13 +192,13 @@ void CPU_NAME(winograd_filters)(const cpu_matrix *weight, int64_t first, int64_t
         float *out = u + panel * channels + (j - panel);
         if (weight->dtype == SF_F32)
             transform_filters(SF_F32, weight, first + j, filters - j, first_channel, channels, out,
-                              width, whole * channels);
+                              width, cpu_winograd_stride(whole * channels));
         else if (weight->dtype == SF_F16)
             transform_filters(SF_F16, weight, first + j, filters - j, first_channel, channels, out,
-                              width, whole * channels);
+                              width, cpu_winograd_stride(whole * channels));
         else
             transform_filters(SF_BF16, weight, first + j, filters - j, first_channel, channels, out,
-                              width, whole * channels);
+                              width, cpu_winograd_stride(whole * channels));
     }
 }
 
@@ -217,7 +240,8 @@ void CPU_NAME(winograd_output)(const cpu_winograd_output *to, const float *m, in
         int64_t column = tile % to->tiles_across, row = tile / to->tiles_across;
         int64_t image = row / to->tiles_down, h = row % to->tiles_down * 4, w = column * 4;
         for (int64_t j = 0; j < whole; j += VECTOR)
-            transform_output(m + t * whole + j, tiles * whole, sums + j, whole);
+            transform_output(m + t * whole + j, cpu_winograd_stride(tiles * whole), sums + j,
+                             whole);
         int64_t n = to->W - w < 4 ? to->W - w : 4;
         for (int64_t i = 0; i < 4 && h + i < to->H; i++)
             CPU_NAME(finish)
