@@ -44,6 +44,7 @@ libsfumato_internal_la_SOURCES += core/ops/copy.c
 libsfumato_internal_la_SOURCES += core/ops/embedding.c
 libsfumato_internal_la_SOURCES += core/ops/geglu.c
 libsfumato_internal_la_SOURCES += core/ops/linear.c
+libsfumato_internal_la_SOURCES += core/ops/linear_geglu.c
 libsfumato_internal_la_SOURCES += core/ops/linear_combination.c
 libsfumato_internal_la_SOURCES += core/ops/matmul.c
 libsfumato_internal_la_SOURCES += core/ops/norm.c

@@ -2,7 +2,7 @@
  * linear: y = activation(x W^T + bias) + residual. With a few rows (the time embedding) as dot
  * products with the rows of the weight, else as a blocked product.
  */
-#include "backends/cpu/product.h"
+#include "backends/cpu/linear.h"
 
 #define FEW_ROWS    4
 #define FEW_COLUMNS 64 /* of an item */
@@ -44,8 +44,8 @@ static void dot_item(void *user, int64_t item, cpu_thread *thread) {
 
 /* ---- many rows ---- */
 
-static void fetch(const cpu_product *p, int64_t index, int64_t first_row, int64_t rows,
-                  int64_t first_inner, int64_t inner, float *a) {
+void cpu_fetch_rows(const cpu_product *p, int64_t index, int64_t first_row, int64_t rows,
+                    int64_t first_inner, int64_t inner, float *a) {
     const cpu_matrix *x = p->a;
     (void)index;
     for (int64_t i = 0; i < rows; i++) {
@@ -84,7 +84,7 @@ static sf_status run(void *instance, const sf_op_call *call) {
                            .N = N,
                            .K = K,
                            .n_products = 1,
-                           .fetch = fetch,
+                           .fetch = cpu_fetch_rows,
                            .a = &x,
                            .pack = pack,
                            .b = &weight,

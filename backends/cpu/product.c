@@ -10,7 +10,7 @@
 #include "backends/cpu/product.h"
 
 #define MOST_ROWS    512 /* of an item */
-#define MOST_COLUMNS 192
+#define MOST_COLUMNS CPU_PRODUCT_MOST_COLUMNS
 #define MOST_INNER   CPU_PRODUCT_MOST_INNER
 #define ROWS_AT_ONCE 24 /* a multiple of each instruction set's rows */
 
@@ -38,12 +38,17 @@ static void multiply_part(const cpu_product *p, int64_t index, range rows, range
     float *panels = (float *)thread->scratch;
     float *a = (float *)(thread->scratch + PANELS_BYTES);
     float *sums = (float *)(thread->scratch + PANELS_BYTES + FETCH_BYTES);
-    p->pack(p, index, columns.first, columns.count, inner.first, inner.count, panels);
+    int64_t set_columns = MOST_COLUMNS / p->n_sets, set_panels = set_columns * inner.count;
+    for (int64_t s = 0; s < p->n_sets; s++)
+        p->pack(p, p->n_sets > 1 ? s : index, columns.first, columns.count, inner.first,
+                inner.count, panels + s * set_panels);
     for (int64_t i = 0; i < rows.count; i += ROWS_AT_ONCE) {
         int64_t n = cpu_smaller(ROWS_AT_ONCE, rows.count - i);
         p->fetch(p, index, rows.first + i, n, inner.first, inner.count, a);
-        p->kernels->multiply(n, columns.count, inner.count, a, inner.count, panels,
-                             sums + i * MOST_COLUMNS, MOST_COLUMNS, inner.first > 0);
+        for (int64_t s = 0; s < p->n_sets; s++)
+            p->kernels->multiply(n, columns.count, inner.count, a, inner.count,
+                                 panels + s * set_panels, sums + i * MOST_COLUMNS + s * set_columns,
+                                 MOST_COLUMNS, inner.first > 0);
     }
 }
 
@@ -77,7 +82,7 @@ static void multiply_item(void *user, int64_t item, cpu_thread *thread) {
  */
 static void choose_blocks(cpu_product *p, int n_threads) {
     p->n_row_blocks = cpu_divide_up(p->M, MOST_ROWS);
-    p->n_column_blocks = cpu_divide_up(p->N, MOST_COLUMNS);
+    p->n_column_blocks = cpu_divide_up(p->N, MOST_COLUMNS / p->n_sets);
     int64_t n_items = p->n_row_blocks * p->n_column_blocks * p->n_products;
     if (n_items >= 8 * n_threads || n_items % n_threads == 0)
         return;
@@ -92,6 +97,7 @@ static void choose_blocks(cpu_product *p, int n_threads) {
 
 void cpu_product_run(cpu_backend *backend, cpu_product *product) {
     product->kernels = backend->kernels;
+    product->n_sets = product->n_sets ? product->n_sets : 1;
     choose_blocks(product, cpu_n_threads(backend));
     cpu_parallel(backend, product->n_row_blocks * product->n_column_blocks * product->n_products,
                  multiply_item, product);

@@ -81,3 +81,17 @@ void CPU_NAME(finish)(const cpu_epilogue *e, float *sums, int64_t sums_stride, i
             finish_vector(e, sums + j, offset + j, columns - j);
     }
 }
+
+/* The rows have room for whole vectors, the biases have not. */
+void CPU_NAME(gate)(float *x, const float *gate, const float *x_bias, const float *gate_bias,
+                    int64_t n) {
+    for (int64_t i = 0; i < n; i += VECTOR) {
+        vec a = vec_load(x + i), b = vec_load(gate + i);
+        bool whole = n - i >= VECTOR;
+        if (x_bias) {
+            a += whole ? vec_load(x_bias + i) : vec_load_part(x_bias + i, n - i);
+            b += whole ? vec_load(gate_bias + i) : vec_load_part(gate_bias + i, n - i);
+        }
+        vec_store(x + i, a * vec_gelu(b));
+    }
+}
