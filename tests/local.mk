@@ -15,7 +15,7 @@ tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) \
 tests_check_sfumato_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS)
 tests_check_sfumato_LDADD = libsfumato_internal.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm
 
-EXTRA_DIST += tests/data tests/oracle bench
+EXTRA_DIST += tests/data tests/oracle
 
 # Plugins of the tests alone are modules that are never installed: tests/plugins/.libs/NAME.so.
 TEST_PLUGIN_LINK = $(PLUGIN_LDFLAGS) -rpath /nowhere
