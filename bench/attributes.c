@@ -121,6 +121,19 @@ static bool read_values(const attribute *a, const char *text, sf_attributes *to)
     return true;
 }
 
+static sf_status fail_value(sf_context *ctx, const attribute *a, const char *text) {
+    static const char *const wanted[] = {[INTEGER] = "a whole number",
+                                         [REAL] = "a number",
+                                         [ACTIVATION] = "an activation, such as silu",
+                                         [TYPE] = "an element type, such as f16",
+                                         [MODE] = "nearest or bilinear"};
+    char several[64] = "";
+    if (a->count > 1)
+        snprintf(several, sizeof several, ", or %d with 'x' between", a->count);
+    SF_FAIL(ctx, ERROR_ARGUMENT, "the attribute \"%.64s\" is not %s= and %s%s", text, a->name,
+            wanted[a->kind], several);
+}
+
 static sf_status fail_name(sf_context *ctx, sf_op_id op, const char *text) {
     char known[256] = "";
     size_t used = 0;
@@ -140,9 +153,7 @@ sf_status sf_bench_read_attribute(sf_context *ctx, sf_op_id op, const char *text
         if (a->op != op || strlen(a->name) != length || strncmp(a->name, text, length) != 0)
             continue;
         if (text[length] != '=' || !read_values(a, text + length + 1, to))
-            SF_FAIL(ctx, ERROR_ARGUMENT,
-                    "the attribute \"%.64s\" is not %s=VALUE with %d value%s, 'x' between", text,
-                    a->name, a->count, a->count == 1 ? "" : "s, or one for all");
+            return fail_value(ctx, a, text);
         return SF_OK;
     }
     return fail_name(ctx, op, text);

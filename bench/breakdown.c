@@ -81,14 +81,6 @@ static row *find_row(row *rows, size_t *n_rows, const char *kind) {
     return &rows[i];
 }
 
-/* Bytes of all operands, read or written once. */
-static double bytes_of(const sf_plan_step *step) {
-    double bytes = (double)sf_spec_bytes(&step->output);
-    for (int i = 0; i < step->n_inputs; i++)
-        bytes += (double)sf_spec_bytes(&step->inputs[i]);
-    return bytes;
-}
-
 static size_t add_up(const sf_plan *plan, const watch *w, int n_runs, bool by_shapes, row *rows) {
     size_t n_rows = 0;
     for (size_t s = 0; s < sf_plan_step_count(plan); s++) {
@@ -99,7 +91,7 @@ static size_t add_up(const sf_plan *plan, const watch *w, int n_runs, bool by_sh
         row *r = find_row(rows, &n_rows, kind);
         r->n_steps++;
         r->seconds += w->seconds[s] / n_runs;
-        r->bytes += bytes_of(&step);
+        r->bytes += sf_bench_bytes(step.op, step.inputs, step.n_inputs, &step.output);
         if (!step.is_copy)
             r->flops +=
                 sf_op_flops(step.op, step.inputs, step.n_inputs, step.attributes, &step.output);
@@ -134,19 +126,18 @@ static json_t *rows_json(const row *rows, size_t n_rows) {
 }
 
 sf_status sf_bench_breakdown(sf_context *ctx, sf_plan *plan, int n_runs, bool by_shapes,
-                             sf_status (*run)(void *user), void *user, json_t **list) {
+                             sf_bench_progress *progress, sf_status (*run)(void *user), void *user,
+                             json_t **list) {
     size_t n_steps = sf_plan_step_count(plan), n_rows;
     watch w = {.seconds = SF_NEW_ARRAY(ctx, double, n_steps)};
     row *rows = SF_NEW_ARRAY(ctx, row, n_steps);
     const sf_plan_observer observer = {before_step, after_step, &w};
     sf_status status = w.seconds && rows ? SF_OK : SF_ERROR_MEMORY;
     sf_plan_observe(plan, &observer);
-    double begun = sf_bench_now();
     for (int i = 0; i < n_runs && status == SF_OK; i++) {
         status = run(user);
-        sf_progress progress = {"bench", i + 1, n_runs, sf_bench_now() - begun};
         if (status == SF_OK)
-            status = sf_report_progress(ctx, &progress);
+            status = sf_bench_tick(ctx, progress);
     }
     sf_plan_observe(plan, NULL);
     if (status == SF_OK) {

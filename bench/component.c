@@ -111,6 +111,7 @@ static sf_status run_once(void *user) {
 }
 
 static sf_status measure(bench *b, const char *folder, const char *component, sf_dtype compute) {
+    const sf_bench_options *options = b->options;
     double begun = sf_bench_now();
     SF_TRY(sf_component_load(b->ctx, folder, component, &b->component));
     SF_TRY(sf_component_set_compute(b->component, compute));
@@ -123,11 +124,13 @@ static sf_status measure(bench *b, const char *folder, const char *component, sf
     begun = sf_bench_now();
     SF_TRY(run_once(b));
     b->first_run_seconds = sf_bench_now() - begun;
-    SF_TRY(sf_bench_time(b->ctx, b->options, run_once, b, &b->times));
-    if (!b->options->per_op)
+    sf_bench_progress progress =
+        sf_bench_begin(options->warmup + options->repeat * (options->per_op ? 2 : 1));
+    SF_TRY(sf_bench_time(b->ctx, options, &progress, run_once, b, &b->times));
+    if (!options->per_op)
         return SF_OK;
-    return sf_bench_breakdown(b->ctx, b->plan, b->options->repeat, b->options->per_op > 1, run_once,
-                              b, &b->ops);
+    return sf_bench_breakdown(b->ctx, b->plan, options->repeat, options->per_op > 1, &progress,
+                              run_once, b, &b->ops);
 }
 
 /* ---- the result ---- */

@@ -16,6 +16,7 @@
 typedef struct call {
     sf_context *ctx;
     const sf_bench_options *options;
+    sf_bench_progress *progress; /* borrowed */
     sf_op_id op;
     int n_inputs;
     sf_spec inputs[SF_MAX_INPUTS]; /* SF_NONE: absent */
@@ -168,9 +169,7 @@ static json_t *case_json(const call *c, const sf_bench_times *times, double plan
     const sf_spec *output = sf_plan_output_spec(c->plan, 0);
     char text[SF_SHAPE_TEXT];
     double flops = sf_op_flops(c->op, c->inputs, c->n_inputs, &c->attributes, output);
-    double bytes = (double)sf_spec_bytes(output);
-    for (int i = 0; i < c->n_inputs; i++)
-        bytes += (double)sf_spec_bytes(&c->inputs[i]);
+    double bytes = sf_bench_bytes(c->op, c->inputs, c->n_inputs, output);
     return json_pack(
         "{s:o, s:s, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:b}", "inputs", inputs_json(c), "output",
         sf_spec_text(output, text), "attributes", texts_json(c->attribute_texts, c->n_attributes),
@@ -204,28 +203,12 @@ static sf_status time_call(call *c, json_t *cases) {
     SF_TRY(make_plan(c));
     double plan_seconds = sf_bench_now() - begun;
     SF_TRY(run_once(c));
-    SF_TRY(sf_bench_time(c->ctx, c->options, run_once, c, &times));
+    SF_TRY(sf_bench_time(c->ctx, c->options, c->progress, run_once, c, &times));
     int failed = json_array_append_new(cases, case_json(c, &times, plan_seconds));
     sf_free(c->ctx, times.seconds);
     if (failed)
         SF_FAIL(c->ctx, ERROR_MEMORY, "out of memory for a JSON description");
     return SF_OK;
-}
-
-static sf_status run_case(sf_context *ctx, const sf_bench_options *options, sf_op_id op,
-                          const char *const *inputs, int n_inputs, const char *const *attributes,
-                          int n_attributes, json_t *cases) {
-    call c = {.ctx = ctx,
-              .options = options,
-              .op = op,
-              .attribute_texts = attributes,
-              .n_attributes = n_attributes};
-    sf_status status = read_call(&c, inputs, n_inputs);
-    if (status == SF_OK)
-        status = time_call(&c, cases);
-    sf_plan_free(c.plan);
-    sf_tensors_free(c.tensors);
-    return status;
 }
 
 static int count_texts(const char *const *texts, int most) {
@@ -235,20 +218,36 @@ static int count_texts(const char *const *texts, int most) {
     return n;
 }
 
-static sf_status run_shapes(sf_context *ctx, const sf_bench_options *options, sf_op_id op,
-                            json_t *cases) {
-    int n_shapes;
+/* The call of a table's row, or that of the options. */
+static sf_status run_case(const call *like, const sf_bench_shape *shape, json_t *cases) {
+    call c = *like;
+    const char *const *inputs = shape ? shape->inputs : c.options->inputs;
+    int n_inputs = shape ? count_texts(shape->inputs, SF_MAX_INPUTS) : c.options->n_inputs;
+    c.attribute_texts = shape ? shape->attributes : c.options->attributes;
+    c.n_attributes =
+        shape ? count_texts(shape->attributes, SF_BENCH_MAX_ATTRIBUTES) : c.options->n_attributes;
+    sf_status status = read_call(&c, inputs, n_inputs);
+    if (status == SF_OK)
+        status = time_call(&c, cases);
+    sf_plan_free(c.plan);
+    sf_tensors_free(c.tensors);
+    return status;
+}
+
+static sf_status run_cases(const call *like, json_t *cases) {
+    int n_shapes, n_cases = 0, runs_a_case = like->options->warmup + like->options->repeat;
     const sf_bench_shape *shapes = sf_bench_shapes(&n_shapes);
-    for (int i = 0; i < n_shapes; i++) {
-        const sf_bench_shape *shape = &shapes[i];
-        if (shape->op == op)
-            SF_TRY(run_case(ctx, options, op, shape->inputs,
-                            count_texts(shape->inputs, SF_MAX_INPUTS), shape->attributes,
-                            count_texts(shape->attributes, SF_BENCH_MAX_ATTRIBUTES), cases));
-    }
-    if (json_array_size(cases) == 0)
-        SF_FAIL(ctx, ERROR_ARGUMENT, "there are no usual shapes of %s: inputs are needed",
-                sf_op_get(op)->name);
+    for (int i = 0; i < n_shapes; i++)
+        n_cases += shapes[i].op == like->op;
+    *like->progress = sf_bench_begin(runs_a_case * (like->options->n_inputs ? 1 : n_cases));
+    if (like->options->n_inputs)
+        return run_case(like, NULL, cases);
+    if (!n_cases)
+        SF_FAIL(like->ctx, ERROR_ARGUMENT, "there are no usual shapes of %s: inputs are needed",
+                sf_op_get(like->op)->name);
+    for (int i = 0; i < n_shapes; i++)
+        if (shapes[i].op == like->op)
+            SF_TRY(run_case(like, &shapes[i], cases));
     return SF_OK;
 }
 
@@ -269,14 +268,11 @@ static sf_status check_op(sf_context *ctx, const char *name, const sf_bench_opti
 sf_status sf_bench_op(sf_context *context, const char *op, const sf_bench_options *options,
                       char **json) {
     json_t *cases = json_array(), *result = NULL;
-    sf_op_id id;
+    sf_bench_progress progress;
+    call c = {.ctx = context, .options = options, .progress = &progress};
     sf_status status;
-    SF_TRY_OUT(check_op(context, op, options, &id));
-    if (options->n_inputs)
-        status = run_case(context, options, id, options->inputs, options->n_inputs,
-                          options->attributes, options->n_attributes, cases);
-    else
-        status = run_shapes(context, options, id, cases);
+    SF_TRY_OUT(check_op(context, op, options, &c.op));
+    status = run_cases(&c, cases);
     sf_registry_warn_of_fallbacks(context);
     SF_TRY_OUT(status);
     result =

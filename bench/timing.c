@@ -69,24 +69,46 @@ void sf_bench_fill(sf_rng *rng, const sf_spec *spec, int64_t limit, void *data) 
     }
 }
 
+/* ---- amounts ---- */
+
+double sf_bench_bytes(sf_op_id op, const sf_spec *inputs, int n_inputs, const sf_spec *output) {
+    double bytes = (double)sf_spec_bytes(output);
+    for (int i = 0; i < n_inputs; i++) {
+        bool is_table = op == SF_OP_embedding && i == 0;
+        bytes += (double)sf_spec_bytes(is_table ? output : &inputs[i]);
+    }
+    return bytes;
+}
+
 /* ---- runs ---- */
 
 double sf_bench_rate(double amount, double seconds) {
     return seconds > 0 ? amount / seconds * 1e-9 : 0;
 }
 
+sf_bench_progress sf_bench_begin(int n_runs) {
+    return (sf_bench_progress){.begun = sf_bench_now(), .n_runs = n_runs};
+}
+
+sf_status sf_bench_tick(sf_context *ctx, sf_bench_progress *progress) {
+    const sf_progress report = {.stage = "bench",
+                                .step = ++progress->n_done,
+                                .n_steps = progress->n_runs,
+                                .seconds = sf_bench_now() - progress->begun};
+    return sf_report_progress(ctx, &report);
+}
+
 static sf_status time_runs(sf_context *ctx, const sf_bench_options *options,
-                           sf_status (*run)(void *user), void *user, double *seconds) {
+                           sf_bench_progress *progress, sf_status (*run)(void *user), void *user,
+                           double *seconds) {
     int n_runs = options->warmup + options->repeat;
-    double begun = sf_bench_now();
     for (int i = 0; i < n_runs; i++) {
         double before = sf_bench_now();
         SF_TRY(run(user));
         double after = sf_bench_now();
         if (i >= options->warmup)
             seconds[i - options->warmup] = after - before;
-        sf_progress progress = {"bench", i + 1, n_runs, after - begun};
-        SF_TRY(sf_report_progress(ctx, &progress));
+        SF_TRY(sf_bench_tick(ctx, progress));
     }
     return SF_OK;
 }
@@ -111,11 +133,12 @@ static void summarize(sf_bench_times *times, int n_runs, double *seconds) {
 }
 
 sf_status sf_bench_time(sf_context *ctx, const sf_bench_options *options,
-                        sf_status (*run)(void *user), void *user, sf_bench_times *times) {
+                        sf_bench_progress *progress, sf_status (*run)(void *user), void *user,
+                        sf_bench_times *times) {
     double *seconds = SF_NEW_ARRAY(ctx, double, 2 * (size_t)options->repeat);
     if (!seconds)
         return SF_ERROR_MEMORY;
-    sf_status status = time_runs(ctx, options, run, user, seconds);
+    sf_status status = time_runs(ctx, options, progress, run, user, seconds);
     if (status == SF_OK)
         summarize(times, options->repeat, seconds);
     else
