@@ -4,6 +4,7 @@
 noinst_LTLIBRARIES += backends/cpu/libcpu.la backends/cpu/libcpu_generic.la
 backends_cpu_libcpu_la_CFLAGS = $(AM_CFLAGS) $(KERNEL_FLAGS) $(CPU_DEFINES)
 backends_cpu_libcpu_la_SOURCES = plugins/cpu.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/attention.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/conv2d.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/convolution.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/cpu.c
@@ -13,6 +14,7 @@ backends_cpu_libcpu_la_SOURCES += backends/cpu/gathered.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/linear.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/linear.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/linear_geglu.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/matmul.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/pool.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/pool.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/product.c
@@ -28,7 +30,9 @@ backends_cpu_libcpu_la_LIBADD = backends/cpu/libcpu_generic.la
 
 # ---- what is compiled once for each instruction set ----
 
-CPU_ISA_SOURCES = backends/cpu/isa/functions.h
+CPU_ISA_SOURCES = backends/cpu/isa/attention.c
+CPU_ISA_SOURCES += backends/cpu/isa/attention.h
+CPU_ISA_SOURCES += backends/cpu/isa/functions.h
 CPU_ISA_SOURCES += backends/cpu/isa/isa.h
 CPU_ISA_SOURCES += backends/cpu/isa/product.c
 CPU_ISA_SOURCES += backends/cpu/isa/product.h

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/cpu/isa/attention.h"
 #include "sfumato_plugin.h"
 
 /* A matrix of any float type. */
