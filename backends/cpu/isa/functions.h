@@ -48,17 +48,20 @@ INLINE vec vec_copy_sign(vec a, vec b) {
 }
 
 /*
- * x (1 + erf(x / sqrt 2)) / 2. With z = |x| / sqrt 2, erfc z = t (a1 + t (a2 + ... )) exp(-z^2), t =
- * 1 / (1 + p z) (Abramowitz and Stegun 7.1.26, absolute error 1.5e-7).
+ * x (1 + erf(x / sqrt 2)) / 2. erfc z exp(z^2) is t times a polynomial in t = 1 / (1 + 0.44 z), made
+ * to meet it at Chebyshev's points for z from 0 to 9.5 (relative error 2.2e-7); beyond, exp(-z^2) is 0
+ * to f32. Here with half of it and z = |x| / sqrt 2.
  */
 INLINE vec vec_gelu(vec x) {
-    vec z = vec_absolute(x) * 0.70710678118654752f;
-    vec t = 1.0f / (1.0f + 0.3275911f * z);
-    vec p = 1.061405429f * t - 1.453152027f;
-    p = p * t + 1.421413741f;
-    p = p * t - 0.284496736f;
-    p = p * t + 0.254829592f;
-    vec half_erfc = 0.5f * p * t * vec_exp(-z * z);
+    vec t = 1.0f / (1.0f + 0.311126984f * vec_absolute(x));
+    vec p = 0.0358136421f * t - 0.139881023f;
+    p = p * t + 0.150019847f;
+    p = p * t - 0.0117320747f;
+    p = p * t + 0.108820302f;
+    p = p * t + 0.108369574f;
+    p = p * t + 0.124482369f;
+    p = p * t + 0.124107447f;
+    vec half_erfc = p * t * vec_exp(-0.5f * x * x);
     return x * vec_choose(x < 0.0f, half_erfc, 1.0f - half_erfc);
 }
 

@@ -55,6 +55,46 @@ static inline int64_t cpu_winograd_stride(int64_t n) {
 
 #define CPU_WINOGRAD_POINTS  36
 #define CPU_WINOGRAD_FILTERS 48 /* at most at once: whole panels of every instruction set */
+/* One function of one number: the activations by their numbers, then these. */
+enum {
+    CPU_SIGMOID = 32,
+    CPU_TANH,
+    CPU_EXP,
+    CPU_LOG,
+    CPU_SQRT,
+    CPU_SQUARE,
+    CPU_SIN,
+    CPU_COS,
+    CPU_AFFINE, /* a x + b */
+    CPU_CLAMP   /* to a .. b */
+};
+
+/* y[i] = function(x[i]); SF_ACTIVATION_NONE only converts. */
+typedef struct cpu_unary {
+    int32_t function;
+    float a, b;
+    cpu_matrix x, y;
+} cpu_unary;
+
+enum { CPU_ADD, CPU_SUBTRACT, CPU_MULTIPLY, CPU_DIVIDE };
+
+/* y[i] = activation((x[i] - mean[c]) * scale[c] + shift[c]), c the column. */
+typedef struct cpu_normalization {
+    cpu_matrix x, y;
+    int64_t columns;
+    const float *mean, *scale, *shift;
+    int32_t activation;
+} cpu_normalization;
+
+/* Normalisation of each row by itself: layer_norm; rms_norm where not centred. */
+typedef struct cpu_row_norm {
+    cpu_matrix x, y;
+    int64_t columns;
+    const float *scale, *shift; /* NULL: 1, 0 */
+    double epsilon;
+    int32_t activation;
+    bool centred;
+} cpu_row_norm;
 
 typedef struct cpu_kernels {
     const char *name;

@@ -28,6 +28,7 @@
 
 typedef float vec __attribute__((vector_size(4 * VECTOR)));
 typedef int32_t ivec __attribute__((vector_size(4 * VECTOR)));
+typedef uint32_t uvec __attribute__((vector_size(4 * VECTOR)));
 typedef uint16_t hvec __attribute__((vector_size(2 * VECTOR))); /* halves, in memory alone */
 
 typedef float vec_unaligned __attribute__((vector_size(4 * VECTOR), aligned(4), may_alias));
@@ -159,11 +160,13 @@ INLINE vec vec_widen_bf16(hvec half) {
 #endif
 }
 
+/* As sf_bfloat_narrow(): half of the last kept bit is added, a carry may run into the exponent. */
 INLINE hvec vec_narrow_bf16(vec x) {
-    uint16_t half[VECTOR];
-    for (int i = 0; i < VECTOR; i++)
-        half[i] = sf_bfloat_narrow(x[i]);
-    return *(const hvec_unaligned *)half;
+    uvec bits = (uvec)x, payload = bits & 0x7fffffff;
+    uvec rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    uvec quiet = (bits >> 16) | ((uvec)((bits & 0x007f0000) == 0) & 0x40);
+    uvec is_nan = (uvec)(payload > 0x7f800000);
+    return __builtin_convertvector((quiet & is_nan) | (rounded & ~is_nan), hvec);
 }
 
 /* VECTOR elements of a float type at element i of data. */
