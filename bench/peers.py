@@ -146,9 +146,12 @@ class Failure(Exception):
 
 
 def run(command, environment):
-    """Runs a process: its stdout and stderr, and the most memory that it had resident."""
+    """Runs a process: its stdout and stderr, and the most memory that it had resident, or this one if that is more."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        try:
+            process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        except OSError as error:
+            raise Failure(f"{command[0]}: {error.strerror}") from error
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         texts = []
@@ -182,10 +185,10 @@ def measure_sfumato(given, component, precision):
         command[command.index("--size"):command.index("--size") + 2] = []
     if given.backend:
         command += ["--backend", given.backend]
-    out, _, peak = run(command, {**os.environ, "SFUMATO_THREADS": str(given.threads)})
+    out, _, _ = run(command, {**os.environ, "SFUMATO_THREADS": str(given.threads)})
     result = json.loads(out)
-    return {"seconds": result["seconds"]["runs"], "first": result["time_to_first_result_seconds"], "peak": peak,
-            "flop": result["flop"], "backend": result["backend"]}
+    return {"seconds": result["seconds"]["runs"], "first": result["time_to_first_result_seconds"],
+            "peak": result["memory"]["peak_resident_bytes"], "flop": result["flop"], "backend": result["backend"]}
 
 
 def measure_torch(given, component, precision):
@@ -209,7 +212,7 @@ SD_CPP_LINES = {
 
 def measure_sd_cpp(given, component, precision):
     """From the lines that it logs of a whole picture, to 10 ms; memory is that of all three components."""
-    steps = given.repeat
+    steps = given.repeat if component == "unet" else 1
     with tempfile.TemporaryDirectory() as folder:
         command = [given.sd_cpp, "--model", str(given.model), "--prompt", "a red apple", "--width", str(given.size),
                    "--height", str(given.size), "--steps", str(steps), "--cfg-scale", "1", "--sampling-method",
