@@ -15,7 +15,7 @@
 #define CPU_PRODUCT_MOST_COLUMNS 192 /* of an item, all sets together */
 
 /* The longest stretch of K that fetch and pack are asked for at once; inner_unit is not above it. */
-#define CPU_PRODUCT_MOST_INNER 256
+#define CPU_PRODUCT_MOST_INNER 384
 
 typedef struct cpu_product cpu_product;
 

@@ -15,10 +15,15 @@ INLINE const void *at(const cpu_matrix *matrix, int64_t row, int64_t column) {
                                    : (const void *)((const uint16_t *)matrix->data + i);
 }
 
-/* Columns of panels that start at first, in whole vectors. */
+/*
+ * The width of the next panel where so many columns are left. Rather two panels of two vectors than one
+ * of three and a thin one, whose sums are too few to keep the units busy.
+ */
 INLINE int64_t panel_width(int64_t columns) {
-    int64_t whole = (columns + VECTOR - 1) / VECTOR * VECTOR;
-    return whole < PRODUCT_COLUMNS ? whole : PRODUCT_COLUMNS;
+    int64_t vectors = (columns + VECTOR - 1) / VECTOR;
+    if (PRODUCT_VECTORS == 3 && vectors == 4)
+        return 2 * VECTOR;
+    return (vectors < PRODUCT_VECTORS ? vectors : PRODUCT_VECTORS) * VECTOR;
 }
 
 /* VECTOR rows from first on of the matrix [n, inner], VECTOR columns of each, turned over. Rows past
@@ -47,8 +52,8 @@ INLINE void pack_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64
 
 void CPU_NAME(pack_rows)(const cpu_matrix *b, int64_t first, int64_t columns, int64_t first_inner,
                          int64_t inner, float *panels) {
-    for (int64_t column = 0; column < columns; column += PRODUCT_COLUMNS) {
-        int64_t width = panel_width(columns - column);
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
         for (int64_t j = 0; j < width; j += VECTOR) {
             int64_t start = first + column + j, left = columns - column - j;
             if (b->dtype == SF_F32)
@@ -82,8 +87,8 @@ INLINE void pack_filters_turned(int32_t dtype, const cpu_matrix *b, int64_t firs
 
 void CPU_NAME(pack_filters)(const cpu_matrix *b, int64_t first, int64_t columns,
                             int64_t first_inner, int64_t inner, int64_t taps, float *panels) {
-    for (int64_t column = 0; column < columns; column += PRODUCT_COLUMNS) {
-        int64_t width = panel_width(columns - column);
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
         for (int64_t j = 0; j < width; j += VECTOR)
             pack_filters_turned(b->dtype, b, first + column + j, columns - column - j, first_inner,
                                 inner, taps, panels + j, width);
@@ -93,8 +98,8 @@ void CPU_NAME(pack_filters)(const cpu_matrix *b, int64_t first, int64_t columns,
 
 void CPU_NAME(pack_columns)(const cpu_matrix *b, int64_t first, int64_t columns,
                             int64_t first_inner, int64_t inner, float *panels) {
-    for (int64_t column = 0; column < columns; column += PRODUCT_COLUMNS) {
-        int64_t width = panel_width(columns - column);
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
         for (int64_t k = 0; k < inner; k++, panels += width)
             for (int64_t j = 0; j < width; j += VECTOR) {
                 int64_t left = columns - column - j;
@@ -138,8 +143,8 @@ static void any_block(int rows, int vectors, int64_t inner, const float *a, int6
 void CPU_NAME(multiply)(int64_t rows, int64_t columns, int64_t inner, const float *a,
                         int64_t a_stride, const float *panels, float *c, int64_t c_stride,
                         bool add) {
-    for (int64_t column = 0; column < columns; column += PRODUCT_COLUMNS) {
-        int64_t width = panel_width(columns - column);
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
         int vectors = (int)(width / VECTOR);
         for (int64_t i = 0; i < rows; i += PRODUCT_ROWS) {
             int n = (int)(rows - i < PRODUCT_ROWS ? rows - i : PRODUCT_ROWS);
