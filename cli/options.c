@@ -124,6 +124,14 @@ static int set_size(const cli_command *command, const option_spec *option, const
     return -1;
 }
 
+static int add_item(const cli_command *command, const option_spec *option, const char *text,
+                    cli_list *list) {
+    if (list->count == CLI_LIST_MOST)
+        return usage_error(command, "--%s can be given %d times", option->name, CLI_LIST_MOST);
+    list->items[list->count++] = text;
+    return -1;
+}
+
 static int set_value(const cli_command *command, const option_spec *option, const char *text,
                      char *values) {
     void *target = values + option->offset;
@@ -138,6 +146,8 @@ static int set_value(const cli_command *command, const option_spec *option, cons
         return set_seed(command, option, text, target);
     case OPTION_SIZE:
         return set_size(command, option, text, target);
+    case OPTION_LIST:
+        return add_item(command, option, text, target);
     default:
         return set_number(command, option, text, target);
     }

@@ -15,7 +15,14 @@ typedef enum option_kind {
     OPTION_FLOAT, /* float within low..high */
     OPTION_SEED,  /* cli_seed; "random" draws one */
     OPTION_SIZE,  /* uint64_t, bytes: 600M, 2G, 512Mi */
+    OPTION_LIST,  /* cli_list, an item each time it is given */
 } option_kind;
+
+#define CLI_LIST_MOST 16
+typedef struct cli_list {
+    int count;
+    const char *items[CLI_LIST_MOST]; /* into argv */
+} cli_list;
 
 typedef struct cli_seed {
     bool given;

@@ -34,6 +34,7 @@ typedef struct sf_plan_stats {
     size_t n_lowered;               /* ops that were written in simpler ones */
     size_t n_in_place;              /* outputs that take the memory of an input */
     size_t n_settled;               /* ops that do not run each time */
+    double flops;                   /* of one run, by the ops' rules */
 } sf_plan_stats;
 
 /* Takes the graph over (also when it fails). An error of the graph's building is passed on. */
@@ -70,8 +71,41 @@ sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes);
 sf_status sf_plan_bind_input(sf_plan *plan, int input, const sf_tensor_desc *desc);
 sf_status sf_plan_bind_output(sf_plan *plan, int output, const sf_tensor_desc *desc);
 
-/* Runs all steps that are due (graph.h, sf_settled_input()). Allocates nothing but after a rest. Errors name op and node. */
+/*
+ * Runs all steps that are due (graph.h, sf_settled_input()). Allocates nothing but after a rest.
+ * Errors name op and node.
+ */
 sf_status sf_plan_run(sf_plan *plan);
+
+/* A step of a plan as an observer sees it. Pointers live as long as the plan. */
+typedef struct sf_plan_step {
+    sf_op_id op;      /* of a copy: the op on whose account it is */
+    bool is_copy;     /* between the backend and the fallback */
+    bool on_fallback; /* an op that runs there */
+    const char *name; /* the node's: "down_blocks.0.resnets.0.conv1" */
+    int n_inputs;
+    sf_spec inputs[SF_MAX_INPUTS]; /* dtype SF_NONE: absent */
+    sf_spec output;
+    const sf_attributes *attributes;
+} sf_plan_step;
+
+/*
+ * Who watches a run, step by step, to time it. Both sides have done all earlier work when before()
+ * is called, and the step's when after() is, so runs are slower than without an observer. Neither
+ * may use the plan otherwise.
+ */
+typedef struct sf_plan_observer {
+    void (*before)(void *user, size_t step);
+    void (*after)(void *user, size_t step);
+    void *user;
+} sf_plan_observer;
+
+/* observer is copied; NULL takes it away. */
+void sf_plan_observe(sf_plan *plan, const sf_plan_observer *observer);
+
+/* Steps are numbered 0 .. count - 1 in the order in which they run, copies included. */
+size_t sf_plan_step_count(const sf_plan *plan);
+void sf_plan_get_step(const sf_plan *plan, size_t index, sf_plan_step *step);
 
 /*
  * Makes the plan run within `most` bytes of the process' memory (0: no limit), of which `beside` are

@@ -1,4 +1,5 @@
-# How a plugin is found and loaded. reference.c belongs to its plugin: backends/ref/local.mk.
+# How a plugin is found and loaded. reference.c and cpu.c belong to their plugins:
+# backends/ref/local.mk, backends/cpu/local.mk.
 libsfumato_internal_la_SOURCES += plugins/choose.c
 libsfumato_internal_la_SOURCES += plugins/conformance.c
 libsfumato_internal_la_SOURCES += plugins/elf.c

@@ -15,7 +15,7 @@ tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) \
 tests_check_sfumato_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS)
 tests_check_sfumato_LDADD = libsfumato_internal.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm
 
-EXTRA_DIST += tests/data tests/oracle bench
+EXTRA_DIST += tests/data tests/oracle
 
 # Plugins of the tests alone are modules that are never installed: tests/plugins/.libs/NAME.so.
 TEST_PLUGIN_LINK = $(PLUGIN_LDFLAGS) -rpath /nowhere
@@ -35,10 +35,12 @@ tests_plugins_hostile_la_SOURCES = \
 	tests/plugins/hostile/hostile.h
 
 tests_check_sfumato_SOURCES = tests/main.c tests/suites.def
+tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
 tests_check_sfumato_SOURCES += tests/build/test_library.c
 tests_check_sfumato_SOURCES += tests/cli/test_backends.c
 tests_check_sfumato_SOURCES += tests/cli/test_bad_input.c
+tests_check_sfumato_SOURCES += tests/cli/test_bench.c
 tests_check_sfumato_SOURCES += tests/cli/test_examples.c
 tests_check_sfumato_SOURCES += tests/cli/test_generate.c
 tests_check_sfumato_SOURCES += tests/cli/test_inspect.c
@@ -55,6 +57,7 @@ tests_check_sfumato_SOURCES += tests/core/test_plan_fallback.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_fusion.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_in_place.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_memory.c
+tests_check_sfumato_SOURCES += tests/core/test_plan_observer.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_random.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_settle.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_stream.c
@@ -76,6 +79,7 @@ tests_check_sfumato_SOURCES += tests/models/test_tokenizer.c
 tests_check_sfumato_SOURCES += tests/models/test_tokenizer_files.c
 tests_check_sfumato_SOURCES += tests/ops/op_call.c
 tests_check_sfumato_SOURCES += tests/ops/op_call.h
+tests_check_sfumato_SOURCES += tests/ops/test_flops.c
 tests_check_sfumato_SOURCES += tests/ops/test_goldens.c
 tests_check_sfumato_SOURCES += tests/ops/test_list.c
 tests_check_sfumato_SOURCES += tests/ops/test_lower.c

@@ -10,6 +10,7 @@
  *   stream.c    weights whose pages go after each use, to fit into a limit
  *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
  *   run.c       runs
+ *   observe.c   tells what the steps are, and lets somebody watch them
  */
 #ifndef SF_CORE_PLAN_INTERNAL_H
 #define SF_CORE_PLAN_INTERNAL_H
@@ -109,6 +110,7 @@ struct sf_plan {
     sf_plan_stats stats;
     sf_fallback_count fallbacks[SF_OP_COUNT];
     int n_fallbacks;
+    sf_plan_observer observer; /* before NULL: nobody watches */
 };
 
 sf_status sf_plan_fuse(sf_plan *plan);
@@ -130,6 +132,12 @@ void sf_plan_let_constant_go(const sf_plan *plan, int place);
 
 /* Writes a place's address into all operands that lie in it. */
 void sf_plan_point_operands(sf_plan *plan, int place);
+
+/* Waits until both sides have done all that was asked of them. */
+sf_status sf_plan_synchronize(sf_plan *plan);
+
+/* The sum of the steps' operations. */
+double sf_plan_count_flops(const sf_plan *plan);
 
 /* ---- layouts (layout.c) ---- */
 

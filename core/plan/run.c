@@ -77,6 +77,16 @@ static sf_status stream(sf_plan *plan, size_t s) {
     return SF_OK;
 }
 
+static sf_status run_observed(sf_plan *plan, size_t s) {
+    const sf_plan_observer *observer = &plan->observer;
+    SF_TRY(sf_plan_synchronize(plan));
+    observer->before(observer->user, s);
+    SF_TRY(run_step(plan, &plan->steps[s]));
+    SF_TRY(sf_plan_synchronize(plan));
+    observer->after(observer->user, s);
+    return SF_OK;
+}
+
 /*
  * Runs those of steps first .. end - 1 that have at least the pace `due`. Other plans may have kept the backend busy before; the fallback is
  * through when a run ends, so that the caller has to do with the backend alone.
@@ -86,7 +96,8 @@ static sf_status run_steps(sf_plan *plan, size_t first, size_t end, sf_pace due)
     plan->busy[SF_SIDE_BACKEND] = true;
     for (size_t s = first; s < end && status == SF_OK; s++)
         if (plan->steps[s].pace >= due) {
-            status = run_step(plan, &plan->steps[s]);
+            status =
+                plan->observer.before ? run_observed(plan, s) : run_step(plan, &plan->steps[s]);
             if (plan->steps[s].streams && status == SF_OK)
                 status = stream(plan, s);
         }

@@ -1,0 +1,19 @@
+/*
+ * The table of this instruction set's kernels.
+ */
+#include "backends/cpu/isa/isa.h"
+#include "backends/cpu/isa/product.h"
+#include "backends/cpu/isa/vector.h"
+
+#define TEXT_(name) #name
+#define TEXT(name)  TEXT_(name)
+
+const cpu_kernels CPU_NAME(kernels) = {
+    .name = TEXT(CPU_ISA),
+    .vector = VECTOR,
+    .rows = PRODUCT_ROWS,
+    .vectors = PRODUCT_VECTORS,
+#define CPU_KERNEL(result, name, arguments) .name = CPU_NAME(name),
+#include "backends/cpu/isa/kernels.def"
+#undef CPU_KERNEL
+};

@@ -1,0 +1,135 @@
+/*
+ * The blocked matrix product. See product.h.
+ *
+ * An item is a block of rows times a block of columns. For each stretch of the inner dimension, its
+ * part of b is packed into panels (which stay in the second-level cache), then the rows go past, a few
+ * at a time (which stay in the first-level cache), and the sums of the whole item are kept in scratch
+ * until the inner dimension is through. So b is packed once for MOST_ROWS rows, and nothing depends on
+ * the sizes but the number of items.
+ */
+#include "backends/cpu/product.h"
+
+#define MOST_ROWS    512 /* of an item */
+#define MOST_COLUMNS CPU_PRODUCT_MOST_COLUMNS
+#define MOST_INNER   CPU_PRODUCT_MOST_INNER
+#define ROWS_AT_ONCE 24 /* a multiple of each instruction set's rows */
+
+#define PANELS_BYTES (MOST_COLUMNS * MOST_INNER * sizeof(float))
+#define FETCH_BYTES  (ROWS_AT_ONCE * MOST_INNER * sizeof(float))
+
+_Static_assert(PANELS_BYTES + FETCH_BYTES + MOST_ROWS * MOST_COLUMNS * sizeof(float) <=
+                   CPU_SCRATCH_BYTES,
+               "an item's blocks are larger than a thread's scratch memory");
+
+typedef struct range {
+    int64_t first, count;
+} range;
+
+/* Part `item` of n in n_items; starts at multiples of unit. */
+static range part_of(int64_t n, int64_t unit, int64_t item, int64_t n_items) {
+    int64_t n_units = cpu_divide_up(n, unit);
+    int64_t first = cpu_share(n_units, item, n_items) * unit;
+    int64_t end = cpu_smaller(cpu_share(n_units, item + 1, n_items) * unit, n);
+    return (range){first, end - first};
+}
+
+/* What a thread works on. */
+typedef struct item {
+    const cpu_product *p;
+    int64_t index; /* of the batch */
+    range rows, columns;
+    float *panels, *a, *sums;
+} item;
+
+static void finish_rows(const item *t, float *sums, int64_t first, int64_t n) {
+    const cpu_product *p = t->p;
+    if (p->finish)
+        p->finish(p, t->index, sums, MOST_COLUMNS, t->rows.first + first, n, t->columns.first,
+                  t->columns.count);
+    else
+        p->kernels->finish(&p->epilogue, sums, MOST_COLUMNS, t->rows.first + first, n,
+                           t->columns.first, t->columns.count);
+}
+
+static void pack_panels(const item *t, range inner, int64_t set_panels) {
+    const cpu_product *p = t->p;
+    for (int64_t s = 0; s < p->n_sets; s++)
+        p->pack(p, p->n_sets > 1 ? s : t->index, t->columns.first, t->columns.count, inner.first,
+                inner.count, t->panels + s * set_panels);
+}
+
+/* One stretch. Where it is the only one, the sums of a few rows are all that is kept of them. */
+static void multiply_stretch(const item *t, range inner, bool is_first, bool is_last) {
+    const cpu_product *p = t->p;
+    int64_t set_columns = MOST_COLUMNS / p->n_sets, set_panels = set_columns * inner.count;
+    pack_panels(t, inner, set_panels);
+    for (int64_t i = 0; i < t->rows.count; i += ROWS_AT_ONCE) {
+        int64_t n = cpu_smaller(ROWS_AT_ONCE, t->rows.count - i);
+        float *sums = is_first && is_last ? t->sums : t->sums + i * MOST_COLUMNS;
+        p->fetch(p, t->index, t->rows.first + i, n, inner.first, inner.count, t->a);
+        for (int64_t s = 0; s < p->n_sets; s++)
+            p->kernels->multiply(n, t->columns.count, inner.count, t->a, inner.count,
+                                 t->panels + s * set_panels, sums + s * set_columns, MOST_COLUMNS,
+                                 !is_first);
+        if (is_last)
+            finish_rows(t, sums, i, n);
+    }
+}
+
+/* A product without inner dimension: sums of nothing. */
+static void finish_zeros(const item *t) {
+    for (int64_t i = 0; i < t->rows.count; i++) {
+        for (int64_t j = 0; j < MOST_COLUMNS; j++)
+            t->sums[j] = 0;
+        finish_rows(t, t->sums, i, 1);
+    }
+}
+
+static void multiply_item(void *user, int64_t number, cpu_thread *thread) {
+    const cpu_product *p = user;
+    int64_t column_block = number % p->n_column_blocks, rest = number / p->n_column_blocks;
+    item t = {
+        .p = p,
+        .index = rest / p->n_row_blocks,
+        .rows = part_of(p->M, ROWS_AT_ONCE, rest % p->n_row_blocks, p->n_row_blocks),
+        .columns = part_of(p->N, p->kernels->vector, column_block, p->n_column_blocks),
+        .panels = (float *)thread->scratch,
+        .a = (float *)(thread->scratch + PANELS_BYTES),
+        .sums = (float *)(thread->scratch + PANELS_BYTES + FETCH_BYTES),
+    };
+    int64_t unit = p->inner_unit ? p->inner_unit : 1;
+    int64_t n_stretches = cpu_divide_up(cpu_divide_up(p->K, unit), MOST_INNER / unit);
+    if (!t.rows.count || !t.columns.count)
+        return;
+    for (int64_t k = 0; k < n_stretches; k++)
+        multiply_stretch(&t, part_of(p->K, unit, k, n_stretches), k == 0, k == n_stretches - 1);
+    if (!n_stretches)
+        finish_zeros(&t);
+}
+
+/*
+ * As few items as fit in scratch, but for each thread the same number: columns are cut finer for that,
+ * since a cut of the rows packs b once more.
+ */
+static void choose_blocks(cpu_product *p, int n_threads) {
+    p->n_row_blocks = cpu_divide_up(p->M, MOST_ROWS);
+    p->n_column_blocks = cpu_divide_up(p->N, MOST_COLUMNS / p->n_sets);
+    int64_t n_items = p->n_row_blocks * p->n_column_blocks * p->n_products;
+    if (n_items >= 8 * n_threads || n_items % n_threads == 0)
+        return;
+    int64_t most_columns = cpu_divide_up(p->N, p->kernels->vector);
+    int64_t wanted = cpu_divide_up(p->n_column_blocks, n_threads) * n_threads;
+    p->n_column_blocks = cpu_smaller(wanted, most_columns);
+    n_items = p->n_row_blocks * p->n_column_blocks * p->n_products;
+    if (n_items < n_threads)
+        p->n_row_blocks = cpu_smaller(cpu_divide_up(n_threads, p->n_column_blocks * p->n_products),
+                                      cpu_divide_up(p->M, ROWS_AT_ONCE));
+}
+
+void cpu_product_run(cpu_backend *backend, cpu_product *product) {
+    product->kernels = backend->kernels;
+    product->n_sets = product->n_sets ? product->n_sets : 1;
+    choose_blocks(product, cpu_n_threads(backend));
+    cpu_parallel(backend, product->n_row_blocks * product->n_column_blocks * product->n_products,
+                 multiply_item, product);
+}
