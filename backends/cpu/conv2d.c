@@ -57,4 +57,5 @@ const sf_op_entry cpu_conv2d = {
     .supports = supports,
     .workspace = workspace,
     .run = run,
+    .in_place = SF_IN_PLACE(3),
 };

@@ -99,4 +99,5 @@ const sf_op_entry cpu_linear = {
     .supports = cpu_supports_plain_floats,
     .workspace = workspace,
     .run = run,
+    .in_place = SF_IN_PLACE(3),
 };
