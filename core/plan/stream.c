@@ -87,12 +87,20 @@ static void note(sf_plan *plan) {
         plan->steps[s].streams = bytes_at(plan, &plan->steps[s]) > 0;
 }
 
+static bool has_work(const sf_plan *plan, int side) {
+    for (size_t s = 0; s < plan->n_steps; s++)
+        if (plan->steps[s].kind == SF_STEP_OP && plan->steps[s].side == (sf_side)side)
+            return true;
+    return false;
+}
+
 static uint64_t fixed_bytes(const sf_plan *plan) {
     uint64_t bytes = 0;
     for (int side = 0; side < SF_N_SIDES; side++) {
         if (!plan->backends[side])
             continue;
-        bytes += sf_backend_memory_bytes(plan->backends[side]);
+        if (has_work(plan, side))
+            bytes += sf_backend_memory_bytes(plan->backends[side]);
         if (on_host(plan, (sf_side)side))
             bytes += plan->arena_bytes[side];
     }

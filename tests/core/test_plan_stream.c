@@ -236,6 +236,32 @@ START_TEST(other_constants_stay) {
 }
 END_TEST
 
+static uint64_t seven_thousand(void *backend) {
+    (void)backend;
+    return 7000;
+}
+
+static bool has_all(sf_op_id op) {
+    (void)op;
+    return true;
+}
+
+/* It counts where the backend has something to do, not where it only stands by. */
+START_TEST(what_a_backend_takes_for_itself_counts) {
+    sf_backend *taking = limit_backend(reference, "taking", has_all);
+    taking->plugin.memory_bytes = seven_thousand;
+    sf_plan *plan = new_plan(&(sf_plan_options){.backend = taking});
+    const sf_plan_stats *stats = sf_plan_get_stats(plan);
+    ck_assert_uint_eq(stats->host_bytes, stats->arena_bytes + 7000);
+    sf_plan_free(plan);
+    plan = new_plan(&(sf_plan_options){.backend = reference, .fallback = taking});
+    stats = sf_plan_get_stats(plan);
+    ck_assert_uint_eq(stats->host_bytes, stats->arena_bytes);
+    sf_plan_free(plan);
+    free(taking);
+}
+END_TEST
+
 /* A device has copies, so the file's pages go as soon as they were made. */
 START_TEST(a_device_leaves_no_pages) {
     scratch_setup();
@@ -280,6 +306,7 @@ Suite *suite_core_plan_stream(void) {
     tcase_add_test(tcase, the_next_weights_are_fetched);
     tcase_add_test(tcase, what_does_not_fit_is_refused);
     tcase_add_test(tcase, other_constants_stay);
+    tcase_add_test(tcase, what_a_backend_takes_for_itself_counts);
     tcase_add_test(tcase, a_device_leaves_no_pages);
     suite_add_tcase(suite, tcase);
     return suite;
