@@ -314,23 +314,35 @@ void CPU_NAME(attend)(const cpu_attend *a, int64_t first, int64_t end) {
 
 /* ---- turning ---- */
 
-/* VECTOR rows at a time: target [inner, VECTOR] with rows `stride` apart; past n_rows zeros. */
+/* A square of which n_rows and n_columns are there; rows past n_rows give zeros. */
+INLINE void turn_square(int32_t dtype, const void *source, int64_t row_stride, int64_t n_rows,
+                        int64_t n_columns, float scale, float *target, int64_t stride) {
+    vec square[VECTOR];
+    UNROLL
+    for (int i = 0; i < VECTOR; i++) {
+        int64_t at = i < n_rows ? i * row_stride : 0;
+        vec row = n_columns >= VECTOR ? vec_load_as(dtype, source, at)
+                                      : vec_load_part_as(dtype, source, at, n_columns);
+        square[i] = i < n_rows ? row * scale : vec_zero();
+    }
+    vec_transpose(square);
+    UNROLL
+    for (int i = 0; i < VECTOR; i++)
+        if (i < n_columns)
+            vec_store(target + i * stride, square[i]);
+}
+
+/* VECTOR rows, or n_rows if they are fewer. */
 INLINE void turn_rows(int32_t dtype, const void *source, int64_t row_stride, int64_t n_rows,
                       int64_t inner, float scale, float *target, int64_t stride) {
+    int64_t bytes = dtype == SF_F32 ? 4 : 2;
     for (int64_t k = 0; k < inner; k += VECTOR) {
-        vec square[VECTOR];
-        int64_t left = inner - k;
-        UNROLL
-        for (int i = 0; i < VECTOR; i++) {
-            int64_t at = i < n_rows ? i * row_stride + k : 0;
-            square[i] = i >= n_rows      ? vec_zero()
-                        : left >= VECTOR ? vec_load_as(dtype, source, at)
-                                         : vec_load_part_as(dtype, source, at, left);
-            square[i] *= scale;
-        }
-        vec_transpose(square);
-        for (int64_t i = 0; i < VECTOR && i < left; i++)
-            vec_store(target + (k + i) * stride, square[i]);
+        const char *at = (const char *)source + k * bytes;
+        if (n_rows >= VECTOR && k + VECTOR <= inner)
+            turn_square(dtype, at, row_stride, VECTOR, VECTOR, scale, target + k * stride, stride);
+        else
+            turn_square(dtype, at, row_stride, n_rows, inner - k, scale, target + k * stride,
+                        stride);
     }
 }
 
