@@ -25,8 +25,7 @@ typedef struct cpu_attend {
     int64_t D, E;
     const float *queries; /* [D, width], scaled */
     const float *keys;    /* [keys / vector, D, vector] */
-    const float *values;  /* [E / CPU_ATTEND_TILE, keys, CPU_ATTEND_TILE] with these strides: */
-    int64_t tile_stride, value_stride;
+    const float *values;  /* of each block: [E / CPU_ATTEND_TILE, keys, CPU_ATTEND_TILE] */
     const float *mask;        /* of the block: [keys, width], added to the scores; NULL: none */
     bool causal;              /* query i sees key j only for j <= first_query + i */
     int64_t first_query;      /* of the panel */
