@@ -143,6 +143,7 @@ static panel panel_of(const attention *a, int64_t head, int64_t index, cpu_threa
     float *weights = y + padded(a->E) * p.width;
     p.mask = weights + CPU_ATTEND_KEYS * p.width;
     p.attend = (cpu_attend){.vectors = (int)vectors,
+                            .S = a->S,
                             .D = a->D,
                             .E = tiled(a->E),
                             .queries = p.queries,

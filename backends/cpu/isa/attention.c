@@ -264,11 +264,12 @@ INLINE void weigh_keys(int vectors, const cpu_attend *a, key_range keys) {
 /* ---- weights times values ---- */
 
 INLINE void add_values(int vectors, const cpu_attend *a, key_range keys) {
-    int64_t n_keys = keys.end - keys.first;
+    int64_t n_keys = keys.end - keys.first, left = a->S - keys.first;
+    int64_t tile = (left < CPU_ATTEND_KEYS ? left : CPU_ATTEND_KEYS) * CPU_ATTEND_TILE;
     const float *block = a->values + keys.first * a->E;
     for (int64_t e = 0; e < a->E; e += ROWS) {
         vec sums[ROWS][VECTORS];
-        const float *w = a->weights, *v = block + e / CPU_ATTEND_TILE * CPU_ATTEND_TILE * n_keys;
+        const float *w = a->weights, *v = block + e / CPU_ATTEND_TILE * tile;
         v += e % CPU_ATTEND_TILE;
         float *y = a->y + e * vectors * VECTOR;
         UNROLL
@@ -278,7 +279,7 @@ INLINE void add_values(int vectors, const cpu_attend *a, key_range keys) {
                 sums[i][j] = vec_zero();
         }
         for (int64_t key = 0; key < n_keys; key++, v += CPU_ATTEND_TILE, w += vectors * VECTOR) {
-            __builtin_prefetch(v + n_keys * CPU_ATTEND_TILE);
+            __builtin_prefetch(v + tile);
             UNROLL
             for (int i = 0; i < ROWS; i++) {
                 UNROLL
