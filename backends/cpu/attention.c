@@ -12,7 +12,7 @@
 
 #include "backends/cpu/cpu.h"
 
-#define MOST_PACKED_BYTES (UINT64_C(64) << 20) /* but one head at least */
+#define MOST_PACKED_BYTES (UINT64_C(16) << 20) /* but one head at least */
 #define MOST_CHANNELS     6144                 /* of a head */
 #define MOST_QUERIES      (CPU_ATTEND_VECTORS * 16)
 #define KEYS_OF_ITEM      512
@@ -27,6 +27,10 @@ _Static_assert(KEYS_OF_ITEM % CPU_ATTEND_KEYS == 0 && CPU_ATTEND_KEYS % PADDING 
 
 static int64_t padded(int64_t n) {
     return cpu_divide_up(n, PADDING) * PADDING;
+}
+
+static int64_t tiled(int64_t n) {
+    return cpu_divide_up(n, CPU_ATTEND_TILE) * CPU_ATTEND_TILE;
 }
 
 /* ---- the call in plain numbers ---- */
@@ -65,7 +69,7 @@ static attention attention_of(const sf_op_call *call) {
     a.E = a.v->dims[2] / a.heads;
     if (ref_elements(a.y) > 0) {
         a.keys_room = padded(a.S) * a.D;
-        a.values_room = a.S * padded(a.E);
+        a.values_room = a.S * tiled(a.E);
     }
     return a;
 }
@@ -94,15 +98,19 @@ static void pack_keys(const attention *a, int64_t head, int64_t first, int64_t e
     }
 }
 
+/* Block by block of CPU_ATTEND_KEYS keys: the tiles of a block lie together. */
 static void pack_values(const attention *a, int64_t head, int64_t first, int64_t end, float *row) {
     cpu_matrix v = head_of(a->v, head, a->heads, 0);
     float *values = a->values + (head - a->first) * a->values_room;
-    for (int64_t e = a->E; e < padded(a->E); e++)
+    for (int64_t e = a->E; e < tiled(a->E); e++)
         row[e] = 0;
     for (int64_t s = first; s < end; s++) {
+        int64_t start = s / CPU_ATTEND_KEYS * CPU_ATTEND_KEYS;
+        int64_t n_keys = cpu_smaller(CPU_ATTEND_KEYS, a->S - start);
+        float *at = values + start * tiled(a->E) + (s - start) * CPU_ATTEND_TILE;
         a->kernels->widen(v.dtype, row_of(&v, s), row, a->E);
         for (int64_t e = 0; e < a->E; e += CPU_ATTEND_TILE)
-            memcpy(values + e * a->S + s * CPU_ATTEND_TILE, row + e, CPU_ATTEND_TILE * sizeof *row);
+            memcpy(at + e * n_keys, row + e, CPU_ATTEND_TILE * sizeof *row);
     }
 }
 
@@ -135,13 +143,12 @@ static panel panel_of(const attention *a, int64_t head, int64_t index, cpu_threa
     float *weights = y + padded(a->E) * p.width;
     p.mask = weights + CPU_ATTEND_KEYS * p.width;
     p.attend = (cpu_attend){.vectors = (int)vectors,
+                            .S = a->S,
                             .D = a->D,
-                            .E = cpu_divide_up(a->E, CPU_ATTEND_TILE) * CPU_ATTEND_TILE,
+                            .E = tiled(a->E),
                             .queries = p.queries,
                             .keys = a->keys + (head - a->first) * a->keys_room,
                             .values = a->values + (head - a->first) * a->values_room,
-                            .tile_stride = a->S * CPU_ATTEND_TILE,
-                            .value_stride = CPU_ATTEND_TILE,
                             .mask = ref_is_present(&a->mask) ? p.mask : NULL,
                             .causal = a->attributes->causal != 0,
                             .first_query = first * vector,

@@ -44,14 +44,23 @@ static void dot_item(void *user, int64_t item, cpu_thread *thread) {
 
 /* ---- many rows ---- */
 
-void cpu_fetch_rows(const cpu_product *p, int64_t index, int64_t first_row, int64_t rows,
-                    int64_t first_inner, int64_t inner, float *a) {
+static void fetch(const cpu_product *p, int64_t index, int64_t first_row, int64_t rows,
+                  int64_t first_inner, int64_t inner, float *a) {
     const cpu_matrix *x = p->a;
     (void)index;
     for (int64_t i = 0; i < rows; i++) {
         int64_t offset = (first_row + i) * x->row_stride + first_inner;
         const void *source = (const char *)x->data + offset * ref_element_bytes(x->dtype);
         p->kernels->widen(x->dtype, source, a + i * inner, inner);
+    }
+}
+
+void cpu_product_set_rows(cpu_product *product, const cpu_matrix *x) {
+    product->a = x;
+    product->fetch = fetch;
+    if (x->dtype == SF_F32) {
+        product->direct = x->data;
+        product->direct_stride = x->row_stride;
     }
 }
 
@@ -80,15 +89,9 @@ static sf_status run(void *instance, const sf_op_call *call) {
         cpu_parallel(backend, cpu_divide_up(N, FEW_COLUMNS), dot_item, &few);
         return SF_OK;
     }
-    cpu_product product = {.M = M,
-                           .N = N,
-                           .K = K,
-                           .n_products = 1,
-                           .fetch = cpu_fetch_rows,
-                           .a = &x,
-                           .pack = pack,
-                           .b = &weight,
-                           .epilogue = epilogue};
+    cpu_product product = {
+        .M = M, .N = N, .K = K, .n_products = 1, .pack = pack, .b = &weight, .epilogue = epilogue};
+    cpu_product_set_rows(&product, &x);
     cpu_product_run(backend, &product);
     return SF_OK;
 }

@@ -6,8 +6,7 @@
 
 #include "backends/cpu/product.h"
 
-/* cpu_product.fetch where a is a cpu_matrix. */
-void cpu_fetch_rows(const cpu_product *product, int64_t index, int64_t first_row, int64_t rows,
-                    int64_t first_inner, int64_t inner, float *a);
+/* Sets the product's a to the rows of x, which outlives the run: read where it lies if it is f32. */
+void cpu_product_set_rows(cpu_product *product, const cpu_matrix *x);
 
 #endif

@@ -35,13 +35,12 @@ static sf_status run(void *instance, const sf_op_call *call) {
                            .K = ref_columns(ref_input(call, 1)),
                            .n_products = 1,
                            .n_sets = 2,
-                           .fetch = cpu_fetch_rows,
-                           .a = &x,
                            .pack = pack,
                            .b = &weight,
                            .epilogue = {.bias = ref_load(&scratch, ref_input(call, 2)),
                                         .y = cpu_matrix_of(call->output)},
                            .finish = finish};
+    cpu_product_set_rows(&product, &x);
     cpu_product_run(backend, &product);
     return SF_OK;
 }

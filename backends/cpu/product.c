@@ -9,7 +9,8 @@
  */
 #include "backends/cpu/product.h"
 
-#define MOST_ROWS    512 /* of an item */
+#define MOST_ROWS    512  /* of an item */
+#define MANY_ROWS    4096 /* of an item whose sums need not be kept */
 #define MOST_COLUMNS CPU_PRODUCT_MOST_COLUMNS
 #define MOST_INNER   CPU_PRODUCT_MOST_INNER
 #define ROWS_AT_ONCE 24 /* a multiple of each instruction set's rows */
@@ -58,6 +59,19 @@ static void pack_panels(const item *t, range inner, int64_t set_panels) {
                 inner.count, t->panels + s * set_panels);
 }
 
+typedef struct rows_of_a {
+    const float *data;
+    int64_t stride;
+} rows_of_a;
+
+static rows_of_a get_rows(const item *t, int64_t first, int64_t n, range inner) {
+    const cpu_product *p = t->p;
+    if (p->direct)
+        return (rows_of_a){p->direct + first * p->direct_stride + inner.first, p->direct_stride};
+    p->fetch(p, t->index, first, n, inner.first, inner.count, t->a);
+    return (rows_of_a){t->a, inner.count};
+}
+
 /* One stretch. Where it is the only one, the sums of a few rows are all that is kept of them. */
 static void multiply_stretch(const item *t, range inner, bool is_first, bool is_last) {
     const cpu_product *p = t->p;
@@ -66,9 +80,9 @@ static void multiply_stretch(const item *t, range inner, bool is_first, bool is_
     for (int64_t i = 0; i < t->rows.count; i += ROWS_AT_ONCE) {
         int64_t n = cpu_smaller(ROWS_AT_ONCE, t->rows.count - i);
         float *sums = is_first && is_last ? t->sums : t->sums + i * MOST_COLUMNS;
-        p->fetch(p, t->index, t->rows.first + i, n, inner.first, inner.count, t->a);
+        rows_of_a a = get_rows(t, t->rows.first + i, n, inner);
         for (int64_t s = 0; s < p->n_sets; s++)
-            p->kernels->multiply(n, t->columns.count, inner.count, t->a, inner.count,
+            p->kernels->multiply(n, t->columns.count, inner.count, a.data, a.stride,
                                  t->panels + s * set_panels, sums + s * set_columns, MOST_COLUMNS,
                                  !is_first);
         if (is_last)
@@ -97,13 +111,12 @@ static void multiply_item(void *user, int64_t number, cpu_thread *thread) {
         .a = (float *)(thread->scratch + PANELS_BYTES),
         .sums = (float *)(thread->scratch + PANELS_BYTES + FETCH_BYTES),
     };
-    int64_t unit = p->inner_unit ? p->inner_unit : 1;
-    int64_t n_stretches = cpu_divide_up(cpu_divide_up(p->K, unit), MOST_INNER / unit);
     if (!t.rows.count || !t.columns.count)
         return;
-    for (int64_t k = 0; k < n_stretches; k++)
-        multiply_stretch(&t, part_of(p->K, unit, k, n_stretches), k == 0, k == n_stretches - 1);
-    if (!n_stretches)
+    for (int64_t k = 0; k < p->n_stretches; k++)
+        multiply_stretch(&t, part_of(p->K, p->inner_unit, k, p->n_stretches), k == 0,
+                         k == p->n_stretches - 1);
+    if (!p->n_stretches)
         finish_zeros(&t);
 }
 
@@ -112,7 +125,7 @@ static void multiply_item(void *user, int64_t number, cpu_thread *thread) {
  * since a cut of the rows packs b once more.
  */
 static void choose_blocks(cpu_product *p, int n_threads) {
-    p->n_row_blocks = cpu_divide_up(p->M, MOST_ROWS);
+    p->n_row_blocks = cpu_divide_up(p->M, p->n_stretches > 1 ? MOST_ROWS : MANY_ROWS);
     p->n_column_blocks = cpu_divide_up(p->N, MOST_COLUMNS / p->n_sets);
     int64_t n_items = p->n_row_blocks * p->n_column_blocks * p->n_products;
     if (n_items >= 8 * n_threads || n_items % n_threads == 0)
@@ -129,6 +142,9 @@ static void choose_blocks(cpu_product *p, int n_threads) {
 void cpu_product_run(cpu_backend *backend, cpu_product *product) {
     product->kernels = backend->kernels;
     product->n_sets = product->n_sets ? product->n_sets : 1;
+    product->inner_unit = product->inner_unit ? product->inner_unit : 1;
+    product->n_stretches = cpu_divide_up(cpu_divide_up(product->K, product->inner_unit),
+                                         MOST_INNER / product->inner_unit);
     choose_blocks(product, cpu_n_threads(backend));
     cpu_parallel(backend, product->n_row_blocks * product->n_column_blocks * product->n_products,
                  multiply_item, product);

@@ -30,6 +30,9 @@ struct cpu_product {
     void (*fetch)(const cpu_product *product, int64_t index, int64_t first_row, int64_t rows,
                   int64_t first_inner, int64_t inner, float *a);
     const void *a; /* what fetch knows */
+    /* Where a lies in f32 and in rows anyway: it is read there, and fetch is not called. NULL: no. */
+    const float *direct;
+    int64_t direct_stride;
 
     /*
      * Panels of the product's b; see pack_rows in isa/kernels.def. With two sets index is that of the
@@ -48,7 +51,7 @@ struct cpu_product {
                    int64_t first_row, int64_t rows, int64_t first_column, int64_t columns);
 
     /* set by cpu_product_run */
-    int64_t n_row_blocks, n_column_blocks;
+    int64_t n_stretches, n_row_blocks, n_column_blocks;
 };
 
 void cpu_product_run(cpu_backend *backend, cpu_product *product);

@@ -24,6 +24,7 @@
 #endif
 #define VECTORS CPU_ATTEND_VECTORS
 
+#define STRETCH     128    /* channels, at most, of queries in the first-level cache */
 #define MOST_WEIGHT 256.0f /* of ROWS keys together, before the reference is raised */
 
 _Static_assert(CPU_ATTEND_TILE % ROWS == 0 && VECTOR % ROWS == 0, "rows do not fill tiles");
@@ -96,41 +97,57 @@ typedef struct key_range {
     int64_t first, end; /* of the block */
 } key_range;
 
-/* The scores of keys key .. key + ROWS - 1; `plain`: all of them are seen by all queries. */
-INLINE void score(int vectors, bool plain, const cpu_attend *a, key_range keys, int64_t key,
-                  vec scores[ROWS][VECTORS]) {
-    const float *k = a->keys + key / VECTOR * VECTOR * a->D + key % VECTOR, *q = a->queries;
+/*
+ * Channels first .. end - 1 of the scores of keys key .. key + ROWS - 1, added to what `weights` has
+ * of the channels before.
+ */
+INLINE void score(int vectors, const cpu_attend *a, key_range keys, int64_t key, int64_t first,
+                  int64_t end, vec scores[ROWS][VECTORS]) {
+    const float *k = a->keys + key / VECTOR * VECTOR * a->D + first * VECTOR + key % VECTOR;
+    const float *q = a->queries + first * vectors * VECTOR;
+    const float *before = a->weights + (key - keys.first) * vectors * VECTOR;
     UNROLL
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < ROWS; i++) {
         UNROLL
-    for (int j = 0; j < vectors; j++)
-        scores[i][j] = vec_zero();
-    for (int64_t d = 0; d < a->D; d++, k += VECTOR, q += vectors * VECTOR)
+        for (int j = 0; j < vectors; j++, before += VECTOR)
+            scores[i][j] = first > 0 ? vec_load(before) : vec_zero();
+    }
+    for (int64_t d = first; d < end; d++, k += VECTOR, q += vectors * VECTOR) {
+        __builtin_prefetch(k + a->D * VECTOR);
         UNROLL
-    for (int i = 0; i < ROWS; i++)
-        UNROLL
-    for (int j = 0; j < vectors; j++)
-        scores[i][j] += vec_of(k[i]) * vec_load(q + j * VECTOR);
-    if (plain)
-        return;
+        for (int i = 0; i < ROWS; i++) {
+            UNROLL
+            for (int j = 0; j < vectors; j++)
+                scores[i][j] += vec_of(k[i]) * vec_load(q + j * VECTOR);
+        }
+    }
+}
+
+/* Adds the mask and hides what is not seen. */
+INLINE void mask_scores(int vectors, const cpu_attend *a, key_range keys, int64_t key,
+                        vec scores[ROWS][VECTORS]) {
     UNROLL
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < ROWS; i++) {
         UNROLL
-    for (int j = 0; j < vectors; j++) {
-        bool past_end = key + i >= keys.end;
-        int64_t before = a->causal ? key + i - a->first_query - j * VECTOR : 0;
-        int32_t n_unseen = past_end || before > VECTOR ? VECTOR : before < 0 ? 0 : (int32_t)before;
-        if (a->mask && !past_end)
-            scores[i][j] += vec_load(a->mask + ((key + i - keys.first) * vectors + j) * VECTOR);
-        scores[i][j] = vec_choose(vec_lanes() < n_unseen, vec_of(-INFINITY), scores[i][j]);
+        for (int j = 0; j < vectors; j++) {
+            bool past_end = key + i >= keys.end;
+            int64_t before = a->causal ? key + i - a->first_query - j * VECTOR : 0;
+            int32_t n_unseen = past_end || before > VECTOR ? VECTOR
+                               : before < 0                ? 0
+                                                           : (int32_t)before;
+            if (a->mask && !past_end)
+                scores[i][j] += vec_load(a->mask + ((key + i - keys.first) * vectors + j) * VECTOR);
+            scores[i][j] = vec_choose(vec_lanes() < n_unseen, vec_of(-INFINITY), scores[i][j]);
+        }
     }
 }
 
 INLINE void scale_rows(int vectors, float *rows, int64_t n, const vec *factors) {
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         UNROLL
-    for (int j = 0; j < vectors; j++, rows += VECTOR)
-        vec_store(rows, vec_load(rows) * factors[j]);
+        for (int j = 0; j < vectors; j++, rows += VECTOR)
+            vec_store(rows, vec_load(rows) * factors[j]);
+    }
 }
 
 /* Raises the references to the largest of the scores, and scales what there is to them. */
@@ -176,7 +193,8 @@ INLINE bool weigh(int vectors, const cpu_attend *a, int64_t row, vec scores[ROWS
 INLINE void raise_and_weigh(int vectors, const cpu_attend *a, key_range keys, int64_t key,
                             vec *sums, vec *added) {
     vec scores[ROWS][VECTORS];
-    score(vectors, false, a, keys, key, scores);
+    score(vectors, a, keys, key, 0, a->D, scores);
+    mask_scores(vectors, a, keys, key, scores);
     raise(vectors, a, key - keys.first, sums, scores);
     weigh(vectors, a, key - keys.first, scores, added);
 }
@@ -192,15 +210,37 @@ static __attribute__((noinline)) void raise_and_weigh_any(int vectors, const cpu
         raise_and_weigh(1, a, keys, key, sums, added);
 }
 
+/* `plain`: all keys of the tile are seen by all queries. */
 INLINE void weigh_tile(int vectors, bool plain, const cpu_attend *a, key_range keys, int64_t key,
-                       vec *sums) {
+                       int64_t first, vec *sums) {
     vec scores[ROWS][VECTORS], added[VECTORS];
-    score(vectors, plain, a, keys, key, scores);
+    score(vectors, a, keys, key, first, a->D, scores);
+    if (!plain)
+        mask_scores(vectors, a, keys, key, scores);
     if (weigh(vectors, a, key - keys.first, scores, added))
         raise_and_weigh_any(vectors, a, keys, key, sums, added);
     UNROLL
     for (int j = 0; j < vectors; j++)
         sums[j] += added[j];
+}
+
+/* Scores without their last channels, a stretch at a time that stays in the first-level cache. */
+INLINE int64_t score_stretches(int vectors, const cpu_attend *a, key_range keys) {
+    int64_t n_stretches = (a->D + STRETCH - 1) / STRETCH, first = 0;
+    int64_t stretch = n_stretches ? (a->D + n_stretches - 1) / n_stretches : 0;
+    for (; first + stretch < a->D; first += stretch)
+        for (int64_t key = keys.first; key < keys.end; key += ROWS) {
+            vec scores[ROWS][VECTORS];
+            float *row = a->weights + (key - keys.first) * vectors * VECTOR;
+            score(vectors, a, keys, key, first, first + stretch, scores);
+            UNROLL
+            for (int i = 0; i < ROWS; i++) {
+                UNROLL
+                for (int j = 0; j < vectors; j++, row += VECTOR)
+                    vec_store(row, scores[i][j]);
+            }
+        }
+    return first;
 }
 
 INLINE void weigh_keys(int vectors, const cpu_attend *a, key_range keys) {
@@ -211,11 +251,11 @@ INLINE void weigh_keys(int vectors, const cpu_attend *a, key_range keys) {
     int64_t plain_end = a->mask ? keys.first : keys.end;
     if (a->causal && plain_end > a->first_query + 1)
         plain_end = a->first_query + 1;
-    for (int64_t key = keys.first; key < keys.end; key += ROWS)
-        if (key + ROWS <= plain_end)
-            weigh_tile(vectors, true, a, keys, key, sums);
-        else
-            weigh_tile(vectors, false, a, keys, key, sums);
+    int64_t first = score_stretches(vectors, a, keys), key = keys.first;
+    for (; key + ROWS <= plain_end; key += ROWS)
+        weigh_tile(vectors, true, a, keys, key, first, sums);
+    for (; key < keys.end; key += ROWS)
+        weigh_tile(vectors, false, a, keys, key, first, sums);
     UNROLL
     for (int j = 0; j < vectors; j++)
         vec_store(a->sums + j * VECTOR, vec_load(a->sums + j * VECTOR) + sums[j]);
@@ -224,28 +264,35 @@ INLINE void weigh_keys(int vectors, const cpu_attend *a, key_range keys) {
 /* ---- weights times values ---- */
 
 INLINE void add_values(int vectors, const cpu_attend *a, key_range keys) {
+    int64_t n_keys = keys.end - keys.first, left = a->S - keys.first;
+    int64_t tile = (left < CPU_ATTEND_KEYS ? left : CPU_ATTEND_KEYS) * CPU_ATTEND_TILE;
+    const float *block = a->values + keys.first * a->E;
     for (int64_t e = 0; e < a->E; e += ROWS) {
         vec sums[ROWS][VECTORS];
-        const float *w = a->weights, *v = a->values + e / CPU_ATTEND_TILE * a->tile_stride +
-                                          keys.first * a->value_stride + e % CPU_ATTEND_TILE;
+        const float *w = a->weights, *v = block + e / CPU_ATTEND_TILE * tile;
+        v += e % CPU_ATTEND_TILE;
         float *y = a->y + e * vectors * VECTOR;
         UNROLL
-        for (int i = 0; i < ROWS; i++)
+        for (int i = 0; i < ROWS; i++) {
             UNROLL
-        for (int j = 0; j < vectors; j++)
-            sums[i][j] = vec_zero();
-        for (int64_t key = keys.first; key < keys.end;
-             key++, v += a->value_stride, w += vectors * VECTOR)
+            for (int j = 0; j < vectors; j++)
+                sums[i][j] = vec_zero();
+        }
+        for (int64_t key = 0; key < n_keys; key++, v += CPU_ATTEND_TILE, w += vectors * VECTOR) {
+            __builtin_prefetch(v + tile);
             UNROLL
-        for (int i = 0; i < ROWS; i++)
-            UNROLL
-        for (int j = 0; j < vectors; j++)
-            sums[i][j] += vec_of(v[i]) * vec_load(w + j * VECTOR);
+            for (int i = 0; i < ROWS; i++) {
+                UNROLL
+                for (int j = 0; j < vectors; j++)
+                    sums[i][j] += vec_of(v[i]) * vec_load(w + j * VECTOR);
+            }
+        }
         UNROLL
-        for (int i = 0; i < ROWS; i++)
+        for (int i = 0; i < ROWS; i++) {
             UNROLL
-        for (int j = 0; j < vectors; j++, y += VECTOR)
-            vec_store(y, vec_load(y) + sums[i][j]);
+            for (int j = 0; j < vectors; j++, y += VECTOR)
+                vec_store(y, vec_load(y) + sums[i][j]);
+        }
     }
 }
 
@@ -268,23 +315,35 @@ void CPU_NAME(attend)(const cpu_attend *a, int64_t first, int64_t end) {
 
 /* ---- turning ---- */
 
-/* VECTOR rows at a time: target [inner, VECTOR] with rows `stride` apart; past n_rows zeros. */
+/* A square of which n_rows and n_columns are there; rows past n_rows give zeros. */
+INLINE void turn_square(int32_t dtype, const void *source, int64_t row_stride, int64_t n_rows,
+                        int64_t n_columns, float scale, float *target, int64_t stride) {
+    vec square[VECTOR];
+    UNROLL
+    for (int i = 0; i < VECTOR; i++) {
+        int64_t at = i < n_rows ? i * row_stride : 0;
+        vec row = n_columns >= VECTOR ? vec_load_as(dtype, source, at)
+                                      : vec_load_part_as(dtype, source, at, n_columns);
+        square[i] = i < n_rows ? row * scale : vec_zero();
+    }
+    vec_transpose(square);
+    UNROLL
+    for (int i = 0; i < VECTOR; i++)
+        if (i < n_columns)
+            vec_store(target + i * stride, square[i]);
+}
+
+/* VECTOR rows, or n_rows if they are fewer. */
 INLINE void turn_rows(int32_t dtype, const void *source, int64_t row_stride, int64_t n_rows,
                       int64_t inner, float scale, float *target, int64_t stride) {
+    int64_t bytes = dtype == SF_F32 ? 4 : 2;
     for (int64_t k = 0; k < inner; k += VECTOR) {
-        vec square[VECTOR];
-        int64_t left = inner - k;
-        UNROLL
-        for (int i = 0; i < VECTOR; i++) {
-            int64_t at = i < n_rows ? i * row_stride + k : 0;
-            square[i] = i >= n_rows      ? vec_zero()
-                        : left >= VECTOR ? vec_load_as(dtype, source, at)
-                                         : vec_load_part_as(dtype, source, at, left);
-            square[i] *= scale;
-        }
-        vec_transpose(square);
-        for (int64_t i = 0; i < VECTOR && i < left; i++)
-            vec_store(target + (k + i) * stride, square[i]);
+        const char *at = (const char *)source + k * bytes;
+        if (n_rows >= VECTOR && k + VECTOR <= inner)
+            turn_square(dtype, at, row_stride, VECTOR, VECTOR, scale, target + k * stride, stride);
+        else
+            turn_square(dtype, at, row_stride, n_rows, inner - k, scale, target + k * stride,
+                        stride);
     }
 }
 

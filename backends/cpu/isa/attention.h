@@ -17,16 +17,15 @@
 #define CPU_ATTEND_TILE    8 /* channels that lie together in `values`, and are computed together */
 
 /*
- * vectors: of the panel; width = vectors * the instruction set's vector. E is D of the values,
- * rounded up to tiles. Keys past the last one are zeros.
+ * vectors: of the panel; width = vectors * the instruction set's vector. S keys of D channels, zeros
+ * behind the last one; E is D of the values, rounded up to tiles.
  */
 typedef struct cpu_attend {
     int vectors;
-    int64_t D, E;
-    const float *queries; /* [D, width], scaled */
-    const float *keys;    /* [keys / vector, D, vector] */
-    const float *values;  /* [E / CPU_ATTEND_TILE, keys, CPU_ATTEND_TILE] with these strides: */
-    int64_t tile_stride, value_stride;
+    int64_t S, D, E;
+    const float *queries;     /* [D, width], scaled */
+    const float *keys;        /* [keys / vector, D, vector] */
+    const float *values;      /* of each block: [E / CPU_ATTEND_TILE, keys, CPU_ATTEND_TILE] */
     const float *mask;        /* of the block: [keys, width], added to the scores; NULL: none */
     bool causal;              /* query i sees key j only for j <= first_query + i */
     int64_t first_query;      /* of the panel */
