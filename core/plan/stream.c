@@ -133,12 +133,13 @@ static sf_status fail_to_fit(const sf_plan *plan, uint64_t most, uint64_t beside
             needed, activations, weights, other, allowed, needed);
 }
 
+/* An eighth of the room stays free, for pages that the system brings along with others. */
 sf_status sf_plan_fit(sf_plan *plan, uint64_t most, uint64_t beside) {
     uint64_t least = plan->stats.host_bytes + plan->stats.least_weight_bytes + beside;
     if (most && least > most)
         return fail_to_fit(plan, most, beside);
     stream_all(plan);
-    keep_in_order(plan, most ? most - least : UINT64_MAX);
+    keep_in_order(plan, most ? (most - least) / 8 * 7 : UINT64_MAX);
     note(plan);
     return SF_OK;
 }

@@ -163,8 +163,9 @@ START_TEST(as_many_weights_stay_as_there_is_room_for) {
     run(free_plan, wanted);
     write_data(plan, "x");
     for (uint64_t n_kept = 0; n_kept < N_LAYERS; n_kept++) {
-        uint64_t most = beside + stats->host_bytes + stats->least_weight_bytes + n_kept * LAYER;
-        ck_ok(ctx, sf_plan_fit(plan, most + LAYER - 1, beside));
+        uint64_t least = beside + stats->host_bytes + stats->least_weight_bytes;
+        uint64_t most = least + n_kept * LAYER; /* and an eighth that stays free */
+        ck_ok(ctx, sf_plan_fit(plan, least + (n_kept * LAYER + 7) / 7 * 8, beside));
         ck_assert_uint_le(stats->host_bytes + stats->resident_weight_bytes + beside, most);
         write_data(plan, "text");
         run(plan, y);
