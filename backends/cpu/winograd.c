@@ -15,7 +15,7 @@
 
 #define POINTS        CPU_WINOGRAD_POINTS
 #define MOST_TILES    256 /* of a round */
-#define LEAST_TILES   96  /* of a round of a single thread */
+#define LEAST_TILES   24  /* of a round of a single thread */
 #define MOST_CHANNELS 128 /* of a stretch */
 #define TILES_AT_ONCE 4   /* of the input's transform */
 #define TILES_BYTES   (UINT64_C(24) << 20)
