@@ -46,6 +46,7 @@ CPU_ISA_SOURCES += backends/cpu/isa/table.c
 CPU_ISA_SOURCES += backends/cpu/isa/transpose.h
 CPU_ISA_SOURCES += backends/cpu/isa/vector.h
 CPU_ISA_SOURCES += backends/cpu/isa/winograd.c
+CPU_ISA_SOURCES += backends/cpu/isa/winograd_lines.h
 
 
 CPU_ISA_CFLAGS = $(AM_CFLAGS) $(ISA_FLAGS)
