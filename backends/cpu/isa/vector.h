@@ -196,4 +196,16 @@ INLINE void vec_store_part_as(int32_t dtype, void *data, int64_t i, vec x, int64
     memcpy((uint16_t *)data + i, &half, (size_t)n * 2);
 }
 
+/* The same for n >= 1 elements, no more than a vector of them. */
+INLINE vec vec_load_up_to(int32_t dtype, const void *data, int64_t i, int64_t n) {
+    return n >= VECTOR ? vec_load_as(dtype, data, i) : vec_load_part_as(dtype, data, i, n);
+}
+
+INLINE void vec_store_up_to(int32_t dtype, void *data, int64_t i, vec x, int64_t n) {
+    if (n >= VECTOR)
+        vec_store_as(dtype, data, i, x);
+    else
+        vec_store_part_as(dtype, data, i, x, n);
+}
+
 #endif
