@@ -13,7 +13,7 @@ tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) \
 	-DSF_TEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
 	-DSF_TEST_MODEL_DIR='"$(abs_top_srcdir)/data/models/emoji"'
 tests_check_sfumato_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS)
-tests_check_sfumato_LDADD = libsfumato_internal.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm
+tests_check_sfumato_LDADD = libsfumato_internal.la backends/cpu/libcpu.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm $(SYSTEM_LIBS)
 
 EXTRA_DIST += tests/data tests/oracle bench
 
@@ -35,6 +35,12 @@ tests_plugins_hostile_la_SOURCES = \
 	tests/plugins/hostile/hostile.h
 
 tests_check_sfumato_SOURCES = tests/main.c tests/suites.def
+tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.h
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_elementwise.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_moving.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_norms.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_sums.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
 tests_check_sfumato_SOURCES += tests/build/test_library.c
 tests_check_sfumato_SOURCES += tests/cli/test_backends.c

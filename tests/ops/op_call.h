@@ -1,5 +1,5 @@
 /*
- * One op of the reference plugin, called as a plan would call it, but with inputs that lie in memory
+ * One op of the reference plugin, or of another, called as a plan would call it, but with inputs that lie in memory
  * in odd ways, and with guards around everything that it may write.
  */
 #ifndef SF_TESTS_OPS_OP_CALL_H
@@ -27,6 +27,9 @@ typedef struct op_call {
     int n_inputs;
     sf_attributes attributes;
     op_layout layout;
+    const sf_op_entry *entry; /* of another plugin, with its live backend; NULL: the reference's */
+    void *backend;
+    bool in_place; /* the output is the first input's memory */
     char message[256];
 } op_call;
 

@@ -1,0 +1,83 @@
+/*
+ * The cpu plugin's backend for tests. See cpu_test.h.
+ */
+#include "tests/backends/cpu/cpu_test.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static sf_status host_fail(const sf_host *host, sf_status status, const char *format, ...) {
+    cpu_test *test = host->user;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(test->message, sizeof test->message, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+bool cpu_test_open(cpu_test *test, int set, int n_threads) {
+    const cpu_kernels *kernels = cpu_usable_kernels(set);
+    if (!kernels)
+        return false;
+    *test = (cpu_test){.host = {.struct_size = sizeof test->host, .user = test, .fail = host_fail},
+                       .scratch = aligned_alloc(64, CPU_SCRATCH_BYTES)};
+    ck_assert_ptr_nonnull(test->scratch);
+    test->backend = (cpu_backend){
+        .host = &test->host, .kernels = kernels, .caller.scratch = (char *)test->scratch};
+    ck_assert_int_eq(cpu_pool_acquire(&test->host, n_threads, &test->backend.pool), SF_OK);
+    ck_assert_int_eq(cpu_n_threads(&test->backend), n_threads);
+    return true;
+}
+
+void cpu_test_close(cpu_test *test) {
+    cpu_pool_release(test->backend.pool);
+    free(test->scratch);
+}
+
+sf_tensor *cpu_test_compute(cpu_test *test, sf_context *ctx, op_call *call) {
+    for (int i = 0; i < CPU_N_ENTRIES; i++)
+        if (strcmp(cpu_entries[i]->op, call->op) == 0)
+            call->entry = cpu_entries[i];
+    call->backend = &test->backend;
+    sf_tensor *result = op_compute(ctx, call);
+    call->entry = NULL;
+    call->backend = NULL;
+    return result;
+}
+
+static void describe(const op_call *call, char *text, size_t bytes) {
+    size_t used = 0;
+    for (int i = 0; i < call->n_inputs && used < bytes; i++) {
+        char shape[SF_SHAPE_TEXT] = "-";
+        if (call->inputs[i]) {
+            sf_spec spec = op_spec_of(call->inputs[i]);
+            sf_spec_text(&spec, shape);
+        }
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s", i ? ", " : "", shape);
+    }
+}
+
+void cpu_test_compare(cpu_test *test, sf_context *ctx, op_call *call, double tolerance) {
+    char text[256] = "";
+    bool in_place = call->in_place;
+    sf_tensor *y = cpu_test_compute(test, ctx, call);
+    call->in_place = false;
+    sf_tensor *wanted = op_compute(ctx, call);
+    call->in_place = in_place;
+    double step = y->dtype == SF_F16 ? 0x1p-10 : y->dtype == SF_BF16 ? 0x1p-7 : 0;
+    describe(call, text, sizeof text);
+    if (tolerance == 0)
+        ck_assert_msg(memcmp(y->data, wanted->data, y->bytes) == 0, "%s of %s, %s", call->op, text,
+                      test->backend.kernels->name);
+    double worst = tolerance == 0 ? 0 : op_distance(y, wanted, tolerance, step);
+    ck_assert_msg(worst <= 1, "%s of %s, %s: %g of the tolerance", call->op, text,
+                  test->backend.kernels->name, worst);
+    sf_tensor_free(y);
+    sf_tensor_free(wanted);
+}
+
+void cpu_test_free_inputs(op_call *call) {
+    for (int i = 0; i < call->n_inputs; i++)
+        sf_tensor_free((sf_tensor *)call->inputs[i]);
+}

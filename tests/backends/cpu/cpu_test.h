@@ -1,0 +1,37 @@
+/*
+ * The cpu plugin's live backend, made by hand: with any instruction set of this processor and any
+ * number of threads. And a comparison of one of its ops with the reference's.
+ */
+#ifndef SF_TESTS_BACKENDS_CPU_TEST_H
+#define SF_TESTS_BACKENDS_CPU_TEST_H
+
+#include "backends/cpu/cpu.h"
+#include "tests/ops/op_call.h"
+
+/* Instruction sets are numbered from 0 to below this; not every processor has all. */
+#define CPU_TEST_SETS 8
+
+typedef struct cpu_test {
+    sf_host host;
+    cpu_backend backend;
+    void *scratch;     /* owned */
+    char message[256]; /* of a failure */
+} cpu_test;
+
+/* False where the processor has no such instruction set; closed with cpu_test_close() if not. */
+bool cpu_test_open(cpu_test *test, int set, int n_threads);
+void cpu_test_close(cpu_test *test);
+
+/* Runs the call on the backend, into a tensor of its own. */
+sf_tensor *cpu_test_compute(cpu_test *test, sf_context *ctx, op_call *call);
+
+/*
+ * Fails the test unless the result is the reference's: to `tolerance`, relative to the largest number,
+ * in f32; to half types one step of theirs. 0: bit for bit.
+ */
+void cpu_test_compare(cpu_test *test, sf_context *ctx, op_call *call, double tolerance);
+
+/* Frees the inputs of a call. */
+void cpu_test_free_inputs(op_call *call);
+
+#endif
