@@ -69,13 +69,25 @@ INLINE vec vec_choose(ivec mask, vec a, vec b) {
 #endif
 }
 
-/* The larger; NaN if a is NaN. */
+/* The larger; NaN if a is NaN. The instruction gives its second operand where one is NaN. */
 INLINE vec vec_max(vec a, vec b) {
+#if VECTOR == 16
+    return (vec)_mm512_max_ps((__m512)b, (__m512)a);
+#elif VECTOR == 8
+    return (vec)_mm256_max_ps((__m256)b, (__m256)a);
+#else
     return vec_choose(a < b, b, a);
+#endif
 }
 
 INLINE vec vec_min(vec a, vec b) {
+#if VECTOR == 16
+    return (vec)_mm512_min_ps((__m512)b, (__m512)a);
+#elif VECTOR == 8
+    return (vec)_mm256_min_ps((__m256)b, (__m256)a);
+#else
     return vec_choose(a > b, b, a);
+#endif
 }
 
 INLINE float vec_sum(vec x) {
