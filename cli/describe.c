@@ -3,21 +3,20 @@
  */
 #include "cli/describe.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* ---- numbers ---- */
 
-static const char *format_bytes(json_int_t bytes, char text[32]) {
+const char *format_bytes(json_int_t bytes, char *text) {
     double value = (double)bytes;
     if (bytes >= 1 << 30)
-        snprintf(text, 32, "%.2f GiB", value / (1 << 30));
+        snprintf(text, FORMAT_BYTES_TEXT, "%.2f GiB", value / (1 << 30));
     else if (bytes >= 1 << 20)
-        snprintf(text, 32, "%.1f MiB", value / (1 << 20));
+        snprintf(text, FORMAT_BYTES_TEXT, "%.1f MiB", value / (1 << 20));
     else
-        snprintf(text, 32, "%.1f KiB", value / (1 << 10));
+        snprintf(text, FORMAT_BYTES_TEXT, "%.1f KiB", value / (1 << 10));
     return text;
 }
 
@@ -43,7 +42,7 @@ static void print_ops(const char *where, json_t *ops) {
 }
 
 static void print_stage(const json_t *stage, const json_t *plan) {
-    char planned[32], unshared[32], weights[32];
+    char planned[FORMAT_BYTES_TEXT], unshared[FORMAT_BYTES_TEXT], weights[FORMAT_BYTES_TEXT];
     printf("  %s: %d evaluation%s, %s planned (%s unshared), %s of weights\n",
            text_of(stage, "stage"), (int)number_of(stage, "evaluations"),
            number_of(stage, "evaluations") == 1 ? "" : "s",

@@ -98,6 +98,14 @@ static int set_seed(const cli_command *command, const option_spec *option, const
     return -1;
 }
 
+static int add_item(const cli_command *command, const option_spec *option, const char *text,
+                    cli_list *list) {
+    if (list->count == CLI_LIST_MOST)
+        return usage_error(command, "--%s can be given %d times", option->name, CLI_LIST_MOST);
+    list->items[list->count++] = text;
+    return -1;
+}
+
 static int set_value(const cli_command *command, const option_spec *option, const char *text,
                      char *values) {
     void *target = values + option->offset;
@@ -110,6 +118,8 @@ static int set_value(const cli_command *command, const option_spec *option, cons
         return -1;
     case OPTION_SEED:
         return set_seed(command, option, text, target);
+    case OPTION_LIST:
+        return add_item(command, option, text, target);
     default:
         return set_number(command, option, text, target);
     }

@@ -14,7 +14,14 @@ typedef enum option_kind {
     OPTION_INT,   /* int within low..high */
     OPTION_FLOAT, /* float within low..high */
     OPTION_SEED,  /* cli_seed; "random" draws one */
+    OPTION_LIST,  /* cli_list, an item each time it is given */
 } option_kind;
+
+#define CLI_LIST_MOST 16
+typedef struct cli_list {
+    int count;
+    const char *items[CLI_LIST_MOST]; /* into argv */
+} cli_list;
 
 typedef struct cli_seed {
     bool given;

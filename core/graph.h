@@ -115,6 +115,7 @@ sf_value sf_cast(sf_graph *graph, sf_value x, sf_dtype dtype); /* x itself if it
 sf_value sf_concat(sf_graph *graph, const sf_value *tensors, int n_tensors, int axis);
 sf_value sf_embedding(sf_graph *graph, sf_value table, sf_value ids);
 sf_value sf_geglu(sf_graph *graph, sf_value x);
+sf_value sf_linear_geglu(sf_graph *graph, sf_value x, sf_value weight, sf_value bias);
 sf_value sf_random_normal(sf_graph *graph, sf_value key, int n_dims, const int64_t *dims);
 sf_value sf_reshape(sf_graph *graph, sf_value x, int n_dims, const int64_t *dims);
 sf_value sf_permute(sf_graph *graph, sf_value x, const int *order); /* order: n_dims numbers */

@@ -37,6 +37,11 @@ sf_op_id sf_op_id_of(const sf_op *op) {
     return (sf_op_id)id;
 }
 
+double sf_op_flops(sf_op_id id, const sf_spec *inputs, int n_inputs,
+                   const sf_attributes *attributes, const sf_spec *output) {
+    return ops[id]->flops ? ops[id]->flops(inputs, n_inputs, attributes, output) : 0;
+}
+
 /* ---- activations ---- */
 
 static const struct {

@@ -94,6 +94,15 @@ typedef struct sf_op {
     sf_value (*lower)(sf_graph *graph, const sf_value *inputs, int n_inputs,
                       const sf_attributes *attributes);
 
+    /*
+     * Floating-point operations of the sums of products as the formula has them, a multiplication
+     * and an addition counting as two: what speeds are given in, whatever algorithm runs. Inputs
+     * are such as infer() takes, output what it gave. NULL: the op has no such sums and counts as
+     * none. See sf_op_flops().
+     */
+    double (*flops)(const sf_spec *inputs, int n_inputs, const sf_attributes *attributes,
+                    const sf_spec *output);
+
     const sf_op_case *cases;
     int n_cases;
 } sf_op;
@@ -101,6 +110,10 @@ typedef struct sf_op {
 const sf_op *sf_op_get(sf_op_id id);
 sf_op_id sf_op_find(const char *name); /* SF_OP_COUNT: not known */
 sf_op_id sf_op_id_of(const sf_op *op);
+
+/* By the op's rule; exact below 2^53. attributes may be NULL where the op has none. */
+double sf_op_flops(sf_op_id id, const sf_spec *inputs, int n_inputs,
+                   const sf_attributes *attributes, const sf_spec *output);
 
 /* The unary op of an activation, and back; SF_OP_COUNT and SF_ACTIVATION_NONE where there is none.
  */

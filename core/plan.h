@@ -29,6 +29,7 @@ typedef struct sf_plan_stats {
     size_t n_steps;   /* ops that run */
     size_t n_fused;   /* ops that went into a neighbour */
     size_t n_lowered; /* ops that were written in simpler ones */
+    double flops;     /* of one run, by the ops' rules */
 } sf_plan_stats;
 
 /* Takes the graph over (also when it fails). An error of the graph's building is passed on. */
@@ -65,6 +66,36 @@ sf_status sf_plan_bind_output(sf_plan *plan, int output, const sf_tensor_desc *d
 
 /* Runs all steps. Allocates nothing. Errors name op and node. */
 sf_status sf_plan_run(sf_plan *plan);
+
+/* A step of a plan as an observer sees it. Pointers live as long as the plan. */
+typedef struct sf_plan_step {
+    sf_op_id op;      /* of a copy: the op on whose account it is */
+    bool is_copy;     /* between the backend and the fallback */
+    bool on_fallback; /* an op that runs there */
+    const char *name; /* the node's: "down_blocks.0.resnets.0.conv1" */
+    int n_inputs;
+    sf_spec inputs[SF_MAX_INPUTS]; /* dtype SF_NONE: absent */
+    sf_spec output;
+    const sf_attributes *attributes;
+} sf_plan_step;
+
+/*
+ * Who watches a run, step by step, to time it. Both sides have done all earlier work when before()
+ * is called, and the step's when after() is, so runs are slower than without an observer. Neither
+ * may use the plan otherwise.
+ */
+typedef struct sf_plan_observer {
+    void (*before)(void *user, size_t step);
+    void (*after)(void *user, size_t step);
+    void *user;
+} sf_plan_observer;
+
+/* observer is copied; NULL takes it away. */
+void sf_plan_observe(sf_plan *plan, const sf_plan_observer *observer);
+
+/* Steps are numbered 0 .. count - 1 in the order in which they run, copies included. */
+size_t sf_plan_step_count(const sf_plan *plan);
+void sf_plan_get_step(const sf_plan *plan, size_t index, sf_plan_step *step);
 
 /*
  * Finds where NaN or infinity first appeared: runs again, looking at every step's output. Fills

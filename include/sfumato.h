@@ -83,7 +83,7 @@ typedef struct sf_allocator {
 
 /* How far a long call has come. */
 typedef struct sf_progress {
-    const char *stage; /* "load", "text", "denoise", "decode" */
+    const char *stage; /* "load", "text", "denoise", "decode", "bench" */
     int step;          /* steps done in this stage, 0..n_steps */
     int n_steps;
     double seconds; /* since the stage began */
@@ -414,6 +414,42 @@ typedef struct sf_check_result {
 sf_status sf_backend_check(sf_context *context, const char *op,
                            void (*report)(void *user, const sf_check_result *result), void *user,
                            int *n_failed);
+
+/* ------------------------------------------------------------------------------------------------
+ * Measuring
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct sf_bench_options {
+    size_t struct_size;
+    int warmup;            /* runs before those that are timed, the first one not counted; >= 0 */
+    int repeat;            /* timed runs; >= 1 */
+    const char *precision; /* of activations: "f32", "f16", "bf16"; NULL: "f32" */
+
+    /* of sf_bench_component() */
+    int size;   /* of the picture, pixels a side; 0: what the configuration says */
+    int batch;  /* >= 1 */
+    int per_op; /* 1: as many runs again, step by step, by kind of op; 2: by kind and shapes */
+
+    /* of sf_bench_op() */
+    const char *const *inputs; /* "1x64x64x320", "320x320x3x3:f16", "-" (absent); channels last */
+    int n_inputs;              /* 0: shapes that occur in Stable Diffusion 1.5 */
+    const char *const *attributes; /* "padding=1" */
+    int n_attributes;
+    const char *weight_type; /* of weights whose input names no type; NULL: "f32" */
+} sf_bench_options;
+
+void sf_bench_options_init(sf_bench_options *options);
+
+/*
+ * Times one component (folder and component as in sf_component_load()) or one op on the context's
+ * backend, with seeded random inputs. *json, freed with sf_text_free(), is an object whose keys
+ * `sfumato bench --help` explains. "flop" counts multiplications and additions of convolutions,
+ * linear layers, matrix products and attention as their formulas have them.
+ */
+sf_status sf_bench_component(sf_context *context, const char *folder, const char *component,
+                             const sf_bench_options *options, char **json);
+sf_status sf_bench_op(sf_context *context, const char *op, const sf_bench_options *options,
+                      char **json);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

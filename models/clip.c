@@ -153,6 +153,11 @@ static void declare(const void *config, sf_ports *ports) {
                                   .limit = clip->vocab_size});
 }
 
+static void usual_sizes(const void *config, const sf_usage *usage, sf_sizes *sizes) {
+    (void)usage;
+    sf_sizes_set(sizes, 'T', ((const sf_clip_config *)config)->max_position_embeddings);
+}
+
 static void build(sf_graph *graph, const void *config, const sf_bound *inputs, sf_dtype compute) {
     const sf_clip_config *clip = config;
     sf_value hidden_states[SF_MAX_LAYERS + 1];
@@ -187,6 +192,7 @@ static const sf_role text_encoder = {
     .component = "text_encoder",
     .folder = "text_encoder",
     .declare = declare,
+    .usual_sizes = usual_sizes,
     .build = build,
     .feed = feed,
 };
@@ -195,6 +201,7 @@ static const sf_role text_encoder_2 = {
     .component = "text_encoder_2",
     .folder = "text_encoder_2",
     .declare = declare,
+    .usual_sizes = usual_sizes,
     .build = build,
     .feed = feed,
 };

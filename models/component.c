@@ -64,6 +64,10 @@ const sf_model *sf_component_model(const sf_component *component) {
     return component->model;
 }
 
+const sf_ports *sf_component_ports(const sf_component *component) {
+    return &component->ports;
+}
+
 /* ---- planning ---- */
 
 static bool fits_plan(const sf_component *component, const sf_bound *bound) {
@@ -95,6 +99,20 @@ static sf_status make_plan(sf_component *component, sf_bound *bound) {
     component->n_plan_inputs = bound->count;
     component->n_plans++;
     return SF_OK;
+}
+
+sf_status sf_component_prepare(sf_component *component, const sf_tensors *inputs, sf_plan **plan) {
+    const sf_model *model = component->model;
+    sf_bound bound = {0};
+    sf_status status;
+    SF_TRY_OUT(
+        sf_bound_given(component->ctx, model->role->component, &component->ports, inputs, &bound));
+    if (!fits_plan(component, &bound))
+        SF_TRY_OUT(make_plan(component, &bound));
+    *plan = component->plan;
+out:
+    sf_bound_clear(&bound);
+    return status == SF_OK ? SF_OK : sf_fail_in(component->ctx, status, "%s", model->folder);
 }
 
 /* ---- running ---- */

@@ -15,6 +15,13 @@
 #include "core/plan.h"
 #include "models/ports.h"
 
+/* A component in use, for sizes that its configuration does not fix. */
+typedef struct sf_usage {
+    int64_t pixels;   /* a side of the picture; 0: what the configuration says */
+    int64_t factor;   /* pixels a side that one latent pixel stands for */
+    int64_t n_tokens; /* of a text */
+} sf_usage;
+
 /* A component that a class serves. */
 typedef struct sf_role {
     const char *component; /* "vae_decoder", as `sfumato run` names it */
@@ -24,6 +31,8 @@ typedef struct sf_role {
     void (*declare)(const void *config, sf_ports *ports);
     /* Sizes of letters at which build() must work; letters not set are 1. NULL: all are 1. */
     void (*example_sizes)(const void *config, sf_sizes *sizes);
+    /* Sizes of letters as in use, where they are larger than the example's. NULL: they are not. */
+    void (*usual_sizes)(const void *config, const sf_usage *usage, sf_sizes *sizes);
     /* Adds everything to graph, outputs too. Activations have the type compute. */
     void (*build)(sf_graph *graph, const void *config, const sf_bound *inputs, sf_dtype compute);
     /* Writes inputs of the graph that no port stands for. NULL: there are none. */

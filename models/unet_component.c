@@ -83,6 +83,17 @@ static void example_sizes(const void *config, sf_sizes *sizes) {
                      unet->projection_class_embeddings_input_dim - unet->addition_time_embed_dim);
 }
 
+static void usual_sizes(const void *config, const sf_usage *usage, sf_sizes *sizes) {
+    const sf_unet_config *unet = config;
+    int64_t height = usage->pixels ? usage->pixels / usage->factor : unet->sample_height;
+    int64_t width = usage->pixels ? usage->pixels / usage->factor : unet->sample_width;
+    example_sizes(config, sizes);
+    sf_sizes_set(sizes, 'H', height ? height : 64);
+    sf_sizes_set(sizes, 'W', width ? width : 64);
+    sf_sizes_set(sizes, 'T', usage->n_tokens);
+    sf_sizes_set(sizes, 'K', 6); /* time_ids of SDXL */
+}
+
 static void bind_residuals(sf_graph *graph, const sf_bound *bound, sf_dtype compute,
                            sf_unet_inputs *inputs) {
     sf_value *values = inputs->down_block_additional_residuals;
@@ -117,6 +128,7 @@ static const sf_role unet = {
     .folder = "unet",
     .declare = declare,
     .example_sizes = example_sizes,
+    .usual_sizes = usual_sizes,
     .build = build,
 };
 

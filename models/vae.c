@@ -126,6 +126,21 @@ static void example_sizes(const void *config, sf_sizes *sizes) {
     sf_sizes_set(sizes, 'W', (int64_t)1 << (vae->n_levels - 1));
 }
 
+static void usual_picture(const void *config, const sf_usage *usage, sf_sizes *sizes) {
+    const sf_vae_config *vae = config;
+    int64_t height = usage->pixels ? usage->pixels : vae->sample_height;
+    int64_t width = usage->pixels ? usage->pixels : vae->sample_width;
+    sf_sizes_set(sizes, 'H', height ? height : 512);
+    sf_sizes_set(sizes, 'W', width ? width : 512);
+}
+
+static void usual_latents(const void *config, const sf_usage *usage, sf_sizes *sizes) {
+    int64_t factor = (int64_t)1 << (((const sf_vae_config *)config)->n_levels - 1);
+    usual_picture(config, usage, sizes);
+    sf_sizes_set(sizes, 'H', sizes->of_letter['H'] / factor);
+    sf_sizes_set(sizes, 'W', sizes->of_letter['W'] / factor);
+}
+
 static void declare_decoder(const void *config, sf_ports *ports) {
     const sf_vae_config *vae = config;
     sf_ports_add(ports, (sf_port){.name = "sample",
@@ -161,6 +176,7 @@ static const sf_role decoder = {
     .folder = "vae",
     .declare = declare_decoder,
     .example_sizes = example_sizes,
+    .usual_sizes = usual_latents,
     .build = build_decoder,
 };
 
@@ -169,6 +185,7 @@ static const sf_role encoder = {
     .folder = "vae",
     .declare = declare_encoder,
     .example_sizes = example_sizes,
+    .usual_sizes = usual_picture,
     .build = build_encoder,
 };
 

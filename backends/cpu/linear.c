@@ -2,7 +2,7 @@
  * linear: y = activation(x W^T + bias) + residual. With a few rows (the time embedding) as dot
  * products with the rows of the weight, else as a blocked product.
  */
-#include "backends/cpu/product.h"
+#include "backends/cpu/linear.h"
 
 #define FEW_ROWS    4
 #define FEW_COLUMNS 64 /* of an item */
@@ -55,6 +55,15 @@ static void fetch(const cpu_product *p, int64_t index, int64_t first_row, int64_
     }
 }
 
+void cpu_product_set_rows(cpu_product *product, const cpu_matrix *x) {
+    product->a = x;
+    product->fetch = fetch;
+    if (x->dtype == SF_F32) {
+        product->direct = x->data;
+        product->direct_stride = x->row_stride;
+    }
+}
+
 static void pack(const cpu_product *p, int64_t index, int64_t first, int64_t columns,
                  int64_t first_inner, int64_t inner, float *panels) {
     (void)index;
@@ -80,15 +89,9 @@ static sf_status run(void *instance, const sf_op_call *call) {
         cpu_parallel(backend, cpu_divide_up(N, FEW_COLUMNS), dot_item, &few);
         return SF_OK;
     }
-    cpu_product product = {.M = M,
-                           .N = N,
-                           .K = K,
-                           .n_products = 1,
-                           .fetch = fetch,
-                           .a = &x,
-                           .pack = pack,
-                           .b = &weight,
-                           .epilogue = epilogue};
+    cpu_product product = {
+        .M = M, .N = N, .K = K, .n_products = 1, .pack = pack, .b = &weight, .epilogue = epilogue};
+    cpu_product_set_rows(&product, &x);
     cpu_product_run(backend, &product);
     return SF_OK;
 }

@@ -4,19 +4,26 @@
 noinst_LTLIBRARIES += backends/cpu/libcpu.la backends/cpu/libcpu_generic.la
 backends_cpu_libcpu_la_CFLAGS = $(AM_CFLAGS) $(KERNEL_FLAGS) $(CPU_DEFINES)
 backends_cpu_libcpu_la_SOURCES = plugins/cpu.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/attention.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/binary.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/cast.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/conv2d.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/convolution.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/copy.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/cpu.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/cpu.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/embedding.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/entries.def
+backends_cpu_libcpu_la_SOURCES += backends/cpu/gathered.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/geglu.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/group_norm.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/items.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/layer_norm.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/linear.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/linear.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/linear_combination.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/linear_geglu.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/matmul.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/pool.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/pool.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/product.c
@@ -29,6 +36,7 @@ backends_cpu_libcpu_la_SOURCES += backends/cpu/strided.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/threads.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/threads.h
 backends_cpu_libcpu_la_SOURCES += backends/cpu/unary.c
+backends_cpu_libcpu_la_SOURCES += backends/cpu/winograd.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/isa/choose.c
 backends_cpu_libcpu_la_SOURCES += backends/cpu/isa/isa.def
 backends_cpu_libcpu_la_SOURCES += backends/cpu/isa/kernels.def
@@ -37,7 +45,9 @@ backends_cpu_libcpu_la_LIBADD = backends/cpu/libcpu_generic.la
 
 # ---- what is compiled once for each instruction set ----
 
-CPU_ISA_SOURCES = backends/cpu/isa/elementwise.c
+CPU_ISA_SOURCES = backends/cpu/isa/attention.c
+CPU_ISA_SOURCES += backends/cpu/isa/attention.h
+CPU_ISA_SOURCES += backends/cpu/isa/elementwise.c
 CPU_ISA_SOURCES += backends/cpu/isa/functions.h
 CPU_ISA_SOURCES += backends/cpu/isa/isa.h
 CPU_ISA_SOURCES += backends/cpu/isa/move.c
@@ -50,6 +60,7 @@ CPU_ISA_SOURCES += backends/cpu/isa/sums.c
 CPU_ISA_SOURCES += backends/cpu/isa/table.c
 CPU_ISA_SOURCES += backends/cpu/isa/transpose.h
 CPU_ISA_SOURCES += backends/cpu/isa/vector.h
+CPU_ISA_SOURCES += backends/cpu/isa/winograd.c
 
 
 CPU_ISA_CFLAGS = $(AM_CFLAGS) $(ISA_FLAGS)

@@ -9,9 +9,10 @@
  */
 #include "backends/cpu/product.h"
 
-#define MOST_ROWS    512 /* of an item */
-#define MOST_COLUMNS 192
-#define MOST_INNER   256
+#define MOST_ROWS    512  /* of an item */
+#define MANY_ROWS    4096 /* of an item whose sums need not be kept */
+#define MOST_COLUMNS CPU_PRODUCT_MOST_COLUMNS
+#define MOST_INNER   CPU_PRODUCT_MOST_INNER
 #define ROWS_AT_ONCE 24 /* a multiple of each instruction set's rows */
 
 #define PANELS_BYTES (MOST_COLUMNS * MOST_INNER * sizeof(float))
@@ -33,41 +34,90 @@ static range part_of(int64_t n, int64_t unit, int64_t item, int64_t n_items) {
     return (range){first, end - first};
 }
 
-static void multiply_part(const cpu_product *p, int64_t index, range rows, range columns,
-                          range inner, cpu_thread *thread) {
-    float *panels = (float *)thread->scratch;
-    float *a = (float *)(thread->scratch + PANELS_BYTES);
-    float *sums = (float *)(thread->scratch + PANELS_BYTES + FETCH_BYTES);
-    p->pack(p, index, columns.first, columns.count, inner.first, inner.count, panels);
-    for (int64_t i = 0; i < rows.count; i += ROWS_AT_ONCE) {
-        int64_t n = cpu_smaller(ROWS_AT_ONCE, rows.count - i);
-        p->fetch(p, index, rows.first + i, n, inner.first, inner.count, a);
-        p->kernels->multiply(n, columns.count, inner.count, a, inner.count, panels,
-                             sums + i * MOST_COLUMNS, MOST_COLUMNS, inner.first > 0);
+/* What a thread works on. */
+typedef struct item {
+    const cpu_product *p;
+    int64_t index; /* of the batch */
+    range rows, columns;
+    float *panels, *a, *sums;
+} item;
+
+static void finish_rows(const item *t, float *sums, int64_t first, int64_t n) {
+    const cpu_product *p = t->p;
+    if (p->finish)
+        p->finish(p, t->index, sums, MOST_COLUMNS, t->rows.first + first, n, t->columns.first,
+                  t->columns.count);
+    else
+        p->kernels->finish(&p->epilogue, sums, MOST_COLUMNS, t->rows.first + first, n,
+                           t->columns.first, t->columns.count);
+}
+
+static void pack_panels(const item *t, range inner, int64_t set_panels) {
+    const cpu_product *p = t->p;
+    for (int64_t s = 0; s < p->n_sets; s++)
+        p->pack(p, p->n_sets > 1 ? s : t->index, t->columns.first, t->columns.count, inner.first,
+                inner.count, t->panels + s * set_panels);
+}
+
+typedef struct rows_of_a {
+    const float *data;
+    int64_t stride;
+} rows_of_a;
+
+static rows_of_a get_rows(const item *t, int64_t first, int64_t n, range inner) {
+    const cpu_product *p = t->p;
+    if (p->direct)
+        return (rows_of_a){p->direct + first * p->direct_stride + inner.first, p->direct_stride};
+    p->fetch(p, t->index, first, n, inner.first, inner.count, t->a);
+    return (rows_of_a){t->a, inner.count};
+}
+
+/* One stretch. Where it is the only one, the sums of a few rows are all that is kept of them. */
+static void multiply_stretch(const item *t, range inner, bool is_first, bool is_last) {
+    const cpu_product *p = t->p;
+    int64_t set_columns = MOST_COLUMNS / p->n_sets, set_panels = set_columns * inner.count;
+    pack_panels(t, inner, set_panels);
+    for (int64_t i = 0; i < t->rows.count; i += ROWS_AT_ONCE) {
+        int64_t n = cpu_smaller(ROWS_AT_ONCE, t->rows.count - i);
+        float *sums = is_first && is_last ? t->sums : t->sums + i * MOST_COLUMNS;
+        rows_of_a a = get_rows(t, t->rows.first + i, n, inner);
+        for (int64_t s = 0; s < p->n_sets; s++)
+            p->kernels->multiply(n, t->columns.count, inner.count, a.data, a.stride,
+                                 t->panels + s * set_panels, sums + s * set_columns, MOST_COLUMNS,
+                                 !is_first);
+        if (is_last)
+            finish_rows(t, sums, i, n);
     }
 }
 
-static void multiply_item(void *user, int64_t item, cpu_thread *thread) {
+/* A product without inner dimension: sums of nothing. */
+static void finish_zeros(const item *t) {
+    for (int64_t i = 0; i < t->rows.count; i++) {
+        for (int64_t j = 0; j < MOST_COLUMNS; j++)
+            t->sums[j] = 0;
+        finish_rows(t, t->sums, i, 1);
+    }
+}
+
+static void multiply_item(void *user, int64_t number, cpu_thread *thread) {
     const cpu_product *p = user;
-    float *sums = (float *)(thread->scratch + PANELS_BYTES + FETCH_BYTES);
-    range columns =
-        part_of(p->N, p->kernels->vector, item % p->n_column_blocks, p->n_column_blocks);
-    item /= p->n_column_blocks;
-    range rows = part_of(p->M, ROWS_AT_ONCE, item % p->n_row_blocks, p->n_row_blocks);
-    int64_t index = item / p->n_row_blocks;
-    int64_t n_stretches = cpu_divide_up(p->K, MOST_INNER);
-    if (!rows.count || !columns.count)
+    int64_t column_block = number % p->n_column_blocks, rest = number / p->n_column_blocks;
+    item t = {
+        .p = p,
+        .index = rest / p->n_row_blocks,
+        .rows = part_of(p->M, ROWS_AT_ONCE, rest % p->n_row_blocks, p->n_row_blocks),
+        .columns = part_of(p->N, p->kernels->vector, column_block, p->n_column_blocks),
+        .panels = (float *)thread->scratch,
+        .a = (float *)(thread->scratch + PANELS_BYTES),
+        .sums = (float *)(thread->scratch + PANELS_BYTES + FETCH_BYTES),
+    };
+    if (!t.rows.count || !t.columns.count)
         return;
-    for (int64_t k = 0; k < n_stretches; k++)
-        multiply_part(p, index, rows, columns, part_of(p->K, 16, k, n_stretches), thread);
-    for (int64_t i = 0; !n_stretches && i < rows.count * MOST_COLUMNS; i++)
-        sums[i] = 0;
-    if (p->finish)
-        p->finish(p, index, sums, MOST_COLUMNS, rows.first, rows.count, columns.first,
-                  columns.count);
-    else
-        p->kernels->finish(&p->epilogue, sums, MOST_COLUMNS, rows.first, rows.count, columns.first,
-                           columns.count);
+    for (int64_t k = 0; k < p->n_stretches; k++)
+        multiply_stretch(&t, part_of(p->K, p->inner_unit, k, p->n_stretches), k == 0,
+                         k == p->n_stretches - 1);
+    if (!p->n_stretches)
+        finish_zeros(&t);
 }
 
 /*
@@ -75,8 +125,8 @@ static void multiply_item(void *user, int64_t item, cpu_thread *thread) {
  * since a cut of the rows packs b once more.
  */
 static void choose_blocks(cpu_product *p, int n_threads) {
-    p->n_row_blocks = cpu_divide_up(p->M, MOST_ROWS);
-    p->n_column_blocks = cpu_divide_up(p->N, MOST_COLUMNS);
+    p->n_row_blocks = cpu_divide_up(p->M, p->n_stretches > 1 ? MOST_ROWS : MANY_ROWS);
+    p->n_column_blocks = cpu_divide_up(p->N, MOST_COLUMNS / p->n_sets);
     int64_t n_items = p->n_row_blocks * p->n_column_blocks * p->n_products;
     if (n_items >= 8 * n_threads || n_items % n_threads == 0)
         return;
@@ -91,6 +141,10 @@ static void choose_blocks(cpu_product *p, int n_threads) {
 
 void cpu_product_run(cpu_backend *backend, cpu_product *product) {
     product->kernels = backend->kernels;
+    product->n_sets = product->n_sets ? product->n_sets : 1;
+    product->inner_unit = product->inner_unit ? product->inner_unit : 1;
+    product->n_stretches = cpu_divide_up(cpu_divide_up(product->K, product->inner_unit),
+                                         MOST_INNER / product->inner_unit);
     choose_blocks(product, cpu_n_threads(backend));
     cpu_parallel(backend, product->n_row_blocks * product->n_column_blocks * product->n_products,
                  multiply_item, product);

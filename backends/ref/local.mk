@@ -12,6 +12,7 @@ backends_ref_libreference_la_SOURCES += backends/ref/copy.c
 backends_ref_libreference_la_SOURCES += backends/ref/geglu.c
 backends_ref_libreference_la_SOURCES += backends/ref/linear.c
 backends_ref_libreference_la_SOURCES += backends/ref/linear_combination.c
+backends_ref_libreference_la_SOURCES += backends/ref/linear_geglu.c
 backends_ref_libreference_la_SOURCES += backends/ref/matmul.c
 backends_ref_libreference_la_SOURCES += backends/ref/norm.c
 backends_ref_libreference_la_SOURCES += backends/ref/product.c

@@ -58,6 +58,15 @@ static sf_status infer_attention(sf_context *ctx, const sf_spec *inputs, int n_i
     return SF_OK;
 }
 
+/* q k^T and the sum over v; keys that a causal query does not see count too. */
+static double flops_attention(const sf_spec *inputs, int n_inputs, const sf_attributes *attributes,
+                              const sf_spec *output) {
+    double n_keys = (double)inputs[1].dims[1];
+    (void)n_inputs;
+    (void)attributes;
+    return 2 * n_keys * ((double)sf_spec_elements(&inputs[0]) + (double)sf_spec_elements(output));
+}
+
 /* [B, T, n_heads D] -> [B, n_heads, T, D] */
 static sf_value split_heads(sf_graph *graph, sf_value x, int64_t n_heads) {
     sf_spec spec = *sf_value_spec(graph, x);
@@ -165,6 +174,7 @@ const sf_op sf_op_attention = {
     .attribute_bytes = sizeof(sf_attention_attributes),
     .infer = infer_attention,
     .lower = lower_attention,
+    .flops = flops_attention,
     SF_CASES(cases),
 };
 

@@ -74,6 +74,16 @@ static sf_status infer_conv2d(sf_context *ctx, const sf_spec *inputs, int n_inpu
     return SF_OK;
 }
 
+/* Every output is a sum over C/groups, KH and KW; the zeros outside of x count too. */
+static double flops_conv2d(const sf_spec *inputs, int n_inputs, const sf_attributes *attributes,
+                           const sf_spec *output) {
+    const int64_t *weight = inputs[1].dims;
+    (void)n_inputs;
+    (void)attributes;
+    return 2 * (double)sf_spec_elements(output) * (double)weight[1] * (double)weight[2] *
+           (double)weight[3];
+}
+
 static bool is_pointwise(const sf_spec *weight, const sf_conv2d_attributes *a) {
     bool padded = a->padding[0] || a->padding[1] || a->padding[2] || a->padding[3];
     return weight->dims[2] == 1 && weight->dims[3] == 1 && a->stride[0] == 1 && a->stride[1] == 1 &&
@@ -180,6 +190,7 @@ const sf_op sf_op_conv2d = {
     .attribute_bytes = sizeof(sf_conv2d_attributes),
     .infer = infer_conv2d,
     .lower = lower_conv2d,
+    .flops = flops_conv2d,
     SF_CASES(cases),
 };
 

@@ -26,6 +26,13 @@ static sf_status infer_linear(sf_context *ctx, const sf_spec *inputs, int n_inpu
     return SF_OK;
 }
 
+static double flops_linear(const sf_spec *inputs, int n_inputs, const sf_attributes *attributes,
+                           const sf_spec *output) {
+    (void)n_inputs;
+    (void)attributes;
+    return 2 * (double)sf_spec_elements(output) * (double)inputs[1].dims[1];
+}
+
 /* x W^T as a product of matrices: the rows of x are one long matrix. */
 static sf_value lower_product(sf_graph *graph, sf_value x, sf_value weight) {
     sf_spec rows = *sf_value_spec(graph, x);
@@ -88,6 +95,7 @@ const sf_op sf_op_linear = {
     .attribute_bytes = sizeof(sf_linear_attributes),
     .infer = infer_linear,
     .lower = lower_linear,
+    .flops = flops_linear,
     SF_CASES(cases),
 };
 

@@ -33,6 +33,13 @@ static sf_status infer_matmul(sf_context *ctx, const sf_spec *inputs, int n_inpu
     return SF_OK;
 }
 
+static double flops_matmul(const sf_spec *inputs, int n_inputs, const sf_attributes *attributes,
+                           const sf_spec *output) {
+    (void)n_inputs;
+    (void)attributes;
+    return 2 * (double)sf_spec_elements(output) * (double)inputs[0].dims[inputs[0].n_dims - 1];
+}
+
 #define MATMUL(transpose, factor, ...)                                                             \
     {                                                                                              \
         .inputs = {__VA_ARGS__}, .attributes.matmul = {                                            \
@@ -65,6 +72,7 @@ const sf_op sf_op_matmul = {
     .n_required = 2,
     .attribute_bytes = sizeof(sf_matmul_attributes),
     .infer = infer_matmul,
+    .flops = flops_matmul,
     SF_CASES(cases),
 };
 

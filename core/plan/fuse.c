@@ -5,6 +5,7 @@
  *   silu(group_norm(x))  ->  group_norm with activation
  *   silu(conv2d(x))      ->  conv2d with activation        (likewise linear)
  *   conv2d(x) + r        ->  conv2d with residual r        (likewise linear)
+ *   geglu(linear(x))     ->  linear_geglu(x)
  *
  * The joined op takes the place of the second, so that all its inputs are there; the first is left
  * without users and is not placed.
@@ -105,6 +106,25 @@ static bool fuse_residual(const sf_plan *plan, sf_node *node, const int *uses) {
     return false;
 }
 
+/* node = geglu(linear): true if node became both. */
+static bool fuse_gate(const sf_plan *plan, sf_node *node, const int *uses) {
+    if (node->op != SF_OP_geglu || uses[node->inputs[0]] != 1)
+        return false;
+    const sf_node *linear = &plan->source->nodes[node->inputs[0]];
+    if (linear->kind != SF_NODE_OP || linear->op != SF_OP_linear ||
+        linear->n_inputs > RESIDUAL_INPUT ||
+        linear->attributes.linear.activation != SF_ACTIVATION_NONE)
+        return false;
+    sf_node joined = *linear;
+    joined.op = SF_OP_linear_geglu;
+    joined.attributes = (sf_attributes){{0}};
+    joined.spec = node->spec;
+    if (!backend_has(plan, &joined))
+        return false;
+    *node = joined;
+    return true;
+}
+
 sf_status sf_plan_fuse(sf_plan *plan) {
     int *uses = NULL;
     SF_TRY(count_uses(plan->source, &uses));
@@ -112,7 +132,8 @@ sf_status sf_plan_fuse(sf_plan *plan) {
         sf_node *node = &plan->source->nodes[i];
         if (node->kind != SF_NODE_OP)
             continue;
-        if (fuse_activation(plan, node, uses) || fuse_residual(plan, node, uses))
+        if (fuse_activation(plan, node, uses) || fuse_residual(plan, node, uses) ||
+            fuse_gate(plan, node, uses))
             plan->stats.n_fused++;
     }
     sf_free(plan->ctx, uses);

@@ -7,6 +7,7 @@
  *   memory.c    lifetimes and offsets in the arenas
  *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
  *   run.c       runs
+ *   observe.c   tells what the steps are, and lets somebody watch them
  */
 #ifndef SF_CORE_PLAN_INTERNAL_H
 #define SF_CORE_PLAN_INTERNAL_H
@@ -88,6 +89,7 @@ struct sf_plan {
     sf_plan_stats stats;
     sf_fallback_count fallbacks[SF_OP_COUNT];
     int n_fallbacks;
+    sf_plan_observer observer; /* before NULL: nobody watches */
 };
 
 sf_status sf_plan_fuse(sf_plan *plan);
@@ -100,6 +102,12 @@ void sf_plan_release(sf_plan *plan); /* undoes resolve, also where it stopped ha
 
 /* Writes a place's address into all operands that lie in it. */
 void sf_plan_point_operands(sf_plan *plan, int place);
+
+/* Waits until both sides have done all that was asked of them. */
+sf_status sf_plan_synchronize(sf_plan *plan);
+
+/* The sum of the steps' operations. */
+double sf_plan_count_flops(const sf_plan *plan);
 
 /* ---- layouts (layout.c) ---- */
 

@@ -70,6 +70,16 @@ static sf_status run_step(sf_plan *plan, const sf_step *step) {
     return status;
 }
 
+static sf_status run_observed(sf_plan *plan, size_t s) {
+    const sf_plan_observer *observer = &plan->observer;
+    SF_TRY(sf_plan_synchronize(plan));
+    observer->before(observer->user, s);
+    SF_TRY(run_step(plan, &plan->steps[s]));
+    SF_TRY(sf_plan_synchronize(plan));
+    observer->after(observer->user, s);
+    return SF_OK;
+}
+
 /*
  * Runs steps first .. end - 1. Other plans may have kept the backend busy before; the fallback is
  * through when a run ends, so that the caller has to do with the backend alone.
@@ -78,7 +88,7 @@ static sf_status run_steps(sf_plan *plan, size_t first, size_t end) {
     sf_status status = SF_OK;
     plan->busy[SF_SIDE_BACKEND] = true;
     for (size_t s = first; s < end && status == SF_OK; s++)
-        status = run_step(plan, &plan->steps[s]);
+        status = plan->observer.before ? run_observed(plan, s) : run_step(plan, &plan->steps[s]);
     sf_status waited = wait_for(plan, SF_SIDE_FALLBACK);
     return status != SF_OK ? status : waited;
 }

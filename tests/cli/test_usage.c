@@ -19,6 +19,7 @@ static const struct {
     {"tokenize", " TEXT"},
     {"run", ""},
     {"sample", ""},
+    {"bench", ""},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -142,6 +143,18 @@ static const struct wrong {
     {{"sample"}, "needs --scheduler, --steps, --input and --output"},
     {{"sample", "--steps", "100001"}, "--steps 100001: must be from 1 to 100000"},
     {{"sample", "ddim"}, "unexpected argument \"ddim\""},
+    {{"bench"}, "needs either --component or --op"},
+    {{"bench", "--component=unet", "--op=add"}, "needs either --component or --op"},
+    {{"bench", "--op=add", "--ops"},
+     "--model, --size, --batch, --ops and --shapes go with --component"},
+    {{"bench", "--component=unet", "--input=3"}, "--input, --attribute and --dtype go with --op"},
+    {{"bench", "--component=unet", "--dtype=f16"}, "--input, --attribute and --dtype go with --op"},
+    {{"bench", "--op=sum", "--attribute=axis=1"}, "--attribute goes with --input"},
+    {{"bench", "--op=add", "--dtype=f64"}, "--dtype f64: f32, f16 and bf16 are possible"},
+    {{"bench", "--component=unet", "--precision=half"},
+     "--precision half: f32, f16 and bf16 are possible"},
+    {{"bench", "--op=add", "--repeat=0"}, "--repeat 0: must be from 1 to 100000"},
+    {{"bench", "unet"}, "unexpected argument \"unet\""},
 };
 enum { N_WRONGS = sizeof wrongs / sizeof *wrongs };
 

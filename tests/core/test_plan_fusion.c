@@ -154,6 +154,19 @@ static sf_value chain_of_residuals(sf_value x) {
     return sf_add(graph, y, x);
 }
 
+static sf_value gated(sf_value x) {
+    return sf_geglu(graph, linear(x));
+}
+
+static sf_value gated_after_act(sf_value x) {
+    return sf_geglu(graph, act(linear(x)));
+}
+
+static sf_value gated_and_more(sf_value x) {
+    sf_value y = linear(x);
+    return sf_multiply(graph, sf_geglu(graph, y), sf_slice(graph, y, 3, 0, 2));
+}
+
 static const struct {
     const char *name;
     sf_value (*build)(sf_value x); /* x is [1, 2, 3, 4] */
@@ -180,6 +193,9 @@ static const struct {
     {"silu(conv2d(silu(group_norm))) + x", two_layers, 2, 3},
     {"the residual is computed after the product", residual_is_late, 2, 1},
     {"linear + x + x", chain_of_residuals, 2, 1},
+    {"geglu(linear)", gated, 1, 1},
+    {"geglu(silu(linear)): the gate has no room for an activation", gated_after_act, 2, 1},
+    {"geglu(y) * part of y", gated_and_more, 3, 0},
 };
 
 static sf_plan *fusion_plan(int i, bool no_fusion) {

@@ -400,11 +400,22 @@ def moving():
         case("geglu", [x], value * F.gelu(gate), f"{list(shape)} {dtype}")
 
 
+def gated():
+    for shape, n, biased, dtype in (((1,), 1, True, F32), ((3, 14), 5, True, F32), ((2, 7, 9), 17, False, F32),
+                                    ((1, 2, 3, 2, 10), 3, True, F32), ((2, 5, 6), 8, True, F16),
+                                    ((3, 8), 4, True, BF16), ((0, 4), 3, True, F32), ((70, 33), 50, True, F32)):
+        x, w = normal(*shape, dtype=dtype), normal(2 * n, shape[-1], dtype=dtype)
+        b = normal(2 * n, dtype=dtype) if biased else None
+        h = F.linear(wide(x), wide(w), wide(b) if biased else None)
+        value, gate = h.chunk(2, -1)
+        case("linear_geglu", [x, w, b], value * F.gelu(gate), f"{list(shape)} to {n} {dtype}")
+
+
 def main():
     torch.manual_seed(1)
     torch.set_num_threads(1)
     for make in (unary, fixed_numbers, binary, linear, matmul, conv2d, attention, combination, softmax,
-                 norms, reductions, pictures, moving):
+                 norms, reductions, pictures, moving, gated):
         make()
     OUT.mkdir(parents=True, exist_ok=True)
     for op, (tensors, notes) in files.items():

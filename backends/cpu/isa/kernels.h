@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/cpu/isa/attention.h"
 #include "sfumato_plugin.h"
 
 /* A matrix of any float type. */
@@ -25,6 +26,35 @@ typedef struct cpu_epilogue {
     cpu_matrix y;
 } cpu_epilogue;
 
+/*
+ * Where Winograd's tiles come from and go to: tile t covers outputs [4 (t / across % down) ...][4 (t %
+ * across) ...] of image t / (across down).
+ */
+typedef struct cpu_winograd_input {
+    const void *x; /* [N, H, W, C] */
+    int32_t dtype;
+    int64_t H, W, C;
+    int64_t top, left; /* padding */
+    int64_t tiles_down, tiles_across;
+    int64_t tile_stride, point_stride; /* of v, in floats */
+} cpu_winograd_input;
+
+typedef struct cpu_winograd_output {
+    int64_t H, W; /* of the output */
+    int64_t tiles_down, tiles_across;
+    cpu_epilogue epilogue;
+} cpu_winograd_output;
+
+/*
+ * Floats between points that would follow n floats apart: a line of the cache more than a multiple of
+ * 16 lines, lest the same element of all 36 points meets in one set of the first-level cache.
+ */
+static inline int64_t cpu_winograd_stride(int64_t n) {
+    return (n + 255) / 256 * 256 + 16;
+}
+
+#define CPU_WINOGRAD_POINTS  36
+#define CPU_WINOGRAD_FILTERS 48 /* at most at once: whole panels of every instruction set */
 /* One function of one number: the activations by their numbers, then these. */
 enum {
     CPU_SIGMOID = 32,

@@ -15,38 +15,45 @@ INLINE const void *at(const cpu_matrix *matrix, int64_t row, int64_t column) {
                                    : (const void *)((const uint16_t *)matrix->data + i);
 }
 
-/* Columns of panels that start at first, in whole vectors. */
+/*
+ * The width of the next panel where so many columns are left. Rather two panels of two vectors than one
+ * of three and a thin one, whose sums are too few to keep the units busy.
+ */
 INLINE int64_t panel_width(int64_t columns) {
-    int64_t whole = (columns + VECTOR - 1) / VECTOR * VECTOR;
-    return whole < PRODUCT_COLUMNS ? whole : PRODUCT_COLUMNS;
+    int64_t vectors = (columns + VECTOR - 1) / VECTOR;
+    if (PRODUCT_VECTORS == 3 && vectors == 4)
+        return 2 * VECTOR;
+    return (vectors < PRODUCT_VECTORS ? vectors : PRODUCT_VECTORS) * VECTOR;
 }
 
-/*
- * VECTOR columns of a panel: rows first .. of the matrix [n, inner], turned over. Rows past n_rows
- * give zeros.
- */
+/* VECTOR rows from first on of the matrix [n, inner], VECTOR columns of each, turned over. Rows past
+ * n_rows give zeros, and columns past n. */
+INLINE void load_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64_t n_rows,
+                        int64_t column, int64_t n, vec *square) {
+    UNROLL
+    for (int i = 0; i < VECTOR; i++) {
+        const void *row = at(b, first + (i < n_rows ? i : 0), column);
+        square[i] = n >= VECTOR ? vec_load_as(dtype, row, 0) : vec_load_part_as(dtype, row, 0, n);
+        if (i >= n_rows)
+            square[i] = vec_zero();
+    }
+    vec_transpose(square);
+}
+
 INLINE void pack_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64_t n_rows,
                         int64_t first_inner, int64_t inner, float *panel, int64_t width) {
     for (int64_t k = 0; k < inner; k += VECTOR) {
         vec square[VECTOR];
-        int64_t n = inner - k;
-        for (int i = 0; i < VECTOR; i++) {
-            const void *row = at(b, first + (i < n_rows ? i : 0), first_inner + k);
-            square[i] =
-                n >= VECTOR ? vec_load_as(dtype, row, 0) : vec_load_part_as(dtype, row, 0, n);
-            if (i >= n_rows)
-                square[i] = vec_zero();
-        }
-        vec_transpose(square);
-        for (int64_t i = 0; i < VECTOR && i < n; i++)
+        load_turned(dtype, b, first, n_rows, first_inner + k, inner - k, square);
+        for (int64_t i = 0; i < VECTOR && i < inner - k; i++)
             vec_store(panel + (k + i) * width, square[i]);
     }
 }
 
 void CPU_NAME(pack_rows)(const cpu_matrix *b, int64_t first, int64_t columns, int64_t first_inner,
                          int64_t inner, float *panels) {
-    for (int64_t column = 0; column < columns; column += PRODUCT_COLUMNS) {
-        int64_t width = panel_width(columns - column);
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
         for (int64_t j = 0; j < width; j += VECTOR) {
             int64_t start = first + column + j, left = columns - column - j;
             if (b->dtype == SF_F32)
@@ -60,10 +67,39 @@ void CPU_NAME(pack_rows)(const cpu_matrix *b, int64_t first, int64_t columns, in
     }
 }
 
+/* Channel c of the block and element t of the kernel go from row c taps + t to row t channels + c. */
+INLINE void pack_filters_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64_t n_rows,
+                                int64_t first_inner, int64_t inner, int64_t taps, float *panel,
+                                int64_t width) {
+    int64_t channels = inner / taps, c = 0, t = 0;
+    for (int64_t k = 0; k < inner; k += VECTOR) {
+        vec square[VECTOR];
+        load_turned(dtype, b, first, n_rows, first_inner + k, inner - k, square);
+        for (int64_t i = 0; i < VECTOR && i < inner - k; i++) {
+            vec_store(panel + (t * channels + c) * width, square[i]);
+            if (++t == taps) {
+                t = 0;
+                c++;
+            }
+        }
+    }
+}
+
+void CPU_NAME(pack_filters)(const cpu_matrix *b, int64_t first, int64_t columns,
+                            int64_t first_inner, int64_t inner, int64_t taps, float *panels) {
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
+        for (int64_t j = 0; j < width; j += VECTOR)
+            pack_filters_turned(b->dtype, b, first + column + j, columns - column - j, first_inner,
+                                inner, taps, panels + j, width);
+        panels += width * inner;
+    }
+}
+
 void CPU_NAME(pack_columns)(const cpu_matrix *b, int64_t first, int64_t columns,
                             int64_t first_inner, int64_t inner, float *panels) {
-    for (int64_t column = 0; column < columns; column += PRODUCT_COLUMNS) {
-        int64_t width = panel_width(columns - column);
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
         for (int64_t k = 0; k < inner; k++, panels += width)
             for (int64_t j = 0; j < width; j += VECTOR) {
                 int64_t left = columns - column - j;
@@ -107,8 +143,8 @@ static void any_block(int rows, int vectors, int64_t inner, const float *a, int6
 void CPU_NAME(multiply)(int64_t rows, int64_t columns, int64_t inner, const float *a,
                         int64_t a_stride, const float *panels, float *c, int64_t c_stride,
                         bool add) {
-    for (int64_t column = 0; column < columns; column += PRODUCT_COLUMNS) {
-        int64_t width = panel_width(columns - column);
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
         int vectors = (int)(width / VECTOR);
         for (int64_t i = 0; i < rows; i += PRODUCT_ROWS) {
             int n = (int)(rows - i < PRODUCT_ROWS ? rows - i : PRODUCT_ROWS);
@@ -127,6 +163,7 @@ INLINE void dots_of_row(int n_columns, const float *x, const cpu_matrix *b, int3
                         int64_t first, int64_t inner, float *y) {
     vec sums[DOT_COLUMNS];
     const void *rows[DOT_COLUMNS];
+    UNROLL
     for (int j = 0; j < n_columns; j++) {
         sums[j] = vec_zero();
         rows[j] = at(b, first + j, 0);
@@ -134,14 +171,17 @@ INLINE void dots_of_row(int n_columns, const float *x, const cpu_matrix *b, int3
     int64_t k = 0;
     for (; k + VECTOR <= inner; k += VECTOR) {
         vec element = vec_load(x + k);
+        UNROLL
         for (int j = 0; j < n_columns; j++)
             sums[j] += element * vec_load_as(dtype, rows[j], k);
     }
     if (k < inner) {
         vec element = vec_load_part(x + k, inner - k);
+        UNROLL
         for (int j = 0; j < n_columns; j++)
             sums[j] += element * vec_load_part_as(dtype, rows[j], k, inner - k);
     }
+    UNROLL
     for (int j = 0; j < n_columns; j++)
         y[j] = vec_sum(sums[j]);
 }

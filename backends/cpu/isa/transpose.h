@@ -29,6 +29,7 @@
 #endif
 
 #define SWAP_BLOCKS(s)                                                                             \
+    UNROLL                                                                                         \
     for (int i = 0; i < V; i++)                                                                    \
         if (!(i & (s))) {                                                                          \
             vec a = x[i], b = x[i + (s)];                                                          \

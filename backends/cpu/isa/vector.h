@@ -36,6 +36,13 @@ typedef uint16_t hvec_unaligned __attribute__((vector_size(2 * VECTOR), aligned(
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Before a short loop with constant bounds: written out, so that arrays of vectors are registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 36")
+#endif
+
 /* ---- whole vectors ---- */
 
 INLINE vec vec_load(const float *p) {
@@ -188,6 +195,12 @@ INLINE void vec_store_as(int32_t dtype, void *data, int64_t i, vec x) {
     else
         *(hvec_unaligned *)((uint16_t *)data + i) =
             dtype == SF_F16 ? vec_narrow_f16(x) : vec_narrow_bf16(x);
+}
+
+/* Element i will be wanted soon; it need not be there. */
+INLINE void vec_prefetch(int32_t dtype, const void *data, int64_t i) {
+    uintptr_t bytes = (uintptr_t)i * (dtype == SF_F32 ? 4 : 2);
+    __builtin_prefetch((const void *)((uintptr_t)data + bytes));
 }
 
 /* The same for the first n elements, 0 < n < VECTOR. */
