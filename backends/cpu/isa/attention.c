@@ -77,7 +77,9 @@ INLINE vec exponential(vec x) {
     p = p * r + 6.9315129519e-1f;
     p = p * r + 1.0f;
 #if VECTOR == 16
-    return (vec)_mm512_scalef_ps((__m512)p, (__m512)y);
+    /* subnormal weights would make the product slow on some processors */
+    __mmask16 normal = _mm512_cmp_ps_mask((__m512)y, _mm512_set1_ps(-126), _CMP_NLT_UQ);
+    return (vec)_mm512_maskz_scalef_ps(normal, (__m512)p, (__m512)y);
 #else
     return p * (vec)((ivec)shifted << 23);
 #endif
