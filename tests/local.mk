@@ -39,6 +39,7 @@ tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.h
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_attention.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_bf16.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_matmul.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
 tests_check_sfumato_SOURCES += tests/build/test_library.c
