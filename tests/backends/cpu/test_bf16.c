@@ -201,14 +201,64 @@ START_TEST(a_row_of_nan_does_not_leak_into_others) {
 }
 END_TEST
 
+static op_call attention_of(int64_t T, int64_t S, int64_t D, int64_t E) {
+    op_call call = {.op = "attention", .n_inputs = 3};
+    call.inputs[0] = normal(SF_BF16, 3, (int64_t[]){1, T, 2 * D}, 1);
+    call.inputs[1] = normal(SF_BF16, 3, (int64_t[]){1, S, 2 * D}, 2);
+    call.inputs[2] = normal(SF_BF16, 3, (int64_t[]){1, S, 2 * E}, 3);
+    call.attributes.attention = (sf_attention_attributes){.n_heads = 2, .scale = 1};
+    return call;
+}
+
+/*
+ * Scores that are whole multiples of 40: all weights but those of the largest are lost, and these are 1
+ * and exact in bf16. So the result is, too.
+ */
+START_TEST(attention_picks_values_exactly) {
+    static const int64_t key_counts[] = {1, 2, 7, 127, 129, 300};
+    cpu_test test;
+    if (!open_bf16(&test, 2))
+        return;
+    for (int i = 0; i < 6; i++) {
+        op_call call = attention_of(50, key_counts[i], 5, 11);
+        for (int input = 0; input < 2; input++) {
+            uint16_t *numbers = call.inputs[input]->data;
+            for (int64_t n = 0; n < sf_tensor_n_elements(call.inputs[input]); n++)
+                numbers[n] = sf_f32_to_bf16((float)(n * 31 % 7 - 3) * (input ? 1 : 40));
+        }
+        call.attributes.attention.causal = i % 2;
+        cpu_test_compare(&test, ctx, &call, TOLERANCE);
+        cpu_test_free_inputs(&call);
+    }
+    cpu_test_close(&test);
+}
+END_TEST
+
+/* The reference's are not rounded to bf16; that ours are is seen. */
+START_TEST(attention_rounds_weights_to_bf16) {
+    cpu_test test;
+    if (!open_bf16(&test, 1))
+        return;
+    op_call call = attention_of(40, 100, 8, 8);
+    sf_tensor *y = cpu_test_compute(&test, ctx, &call), *wanted = op_compute(ctx, &call);
+    double worst = op_distance(y, wanted, TOLERANCE, 0x1p-7);
+    ck_assert_double_gt(worst, 1);
+    sf_tensor_free(y);
+    sf_tensor_free(wanted);
+    cpu_test_free_inputs(&call);
+    cpu_test_close(&test);
+}
+END_TEST
+
 START_TEST(the_number_of_threads_changes_no_bit) {
-    for (int i = 0; i < N_WITH_WEIGHT; i++) {
+    for (int i = 0; i < N_WITH_WEIGHT + 1; i++) {
         sf_tensor *results[3];
         for (int n_threads = 1; n_threads <= 3; n_threads++) {
             cpu_test test;
             if (!open_bf16(&test, n_threads))
                 return;
-            op_call call = with_weight(i, SF_BF16, SF_F16);
+            op_call call = i < N_WITH_WEIGHT ? with_weight(i, SF_BF16, SF_F16)
+                                             : attention_of(150, 201, 40, 40);
             results[n_threads - 1] = cpu_test_compute(&test, ctx, &call);
             cpu_test_free_inputs(&call);
             cpu_test_close(&test);
@@ -230,6 +280,8 @@ Suite *suite_backends_cpu_bf16(void) {
     tcase_add_test(cases, weights_in_f16_are_rounded_to_bf16);
     tcase_add_test(cases, nothing_else_is_rounded);
     tcase_add_test(cases, a_row_of_nan_does_not_leak_into_others);
+    tcase_add_test(cases, attention_picks_values_exactly);
+    tcase_add_test(cases, attention_rounds_weights_to_bf16);
     tcase_add_test(cases, the_number_of_threads_changes_no_bit);
     suite_add_tcase(suite, cases);
     return suite;
