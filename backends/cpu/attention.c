@@ -91,11 +91,12 @@ static void *row_of(const cpu_matrix *x, int64_t row) {
 
 /* ---- keys and values of some heads ---- */
 
-/* In f32 or in bf16: of the panel and of the keys, D numbers are so many lanes. */
+/* n numbers of a dimension that is summed over, in lanes: in bf16 these are pairs. */
 static int64_t lanes_of(const attention *a, int64_t n) {
     return a->in_bf16 ? cpu_divide_up(n, 2) : n;
 }
 
+/* Rows of queries or keys, turned over. In bf16 they are not scaled, lest they are rounded again. */
 static void turn(const attention *a, const cpu_matrix *x, int64_t rows, float scale, float *target,
                  int64_t width) {
     if (a->in_bf16)
@@ -137,11 +138,13 @@ static void pack_value_pairs(const attention *a, int64_t head, int64_t first, in
         int64_t start = s / CPU_ATTEND_KEYS * CPU_ATTEND_KEYS;
         int64_t n_pairs = lanes_of(a, cpu_smaller(CPU_ATTEND_KEYS, a->S - start));
         const uint16_t *row = row_of(&v, s), *next = s + 1 < a->S ? row_of(&v, s + 1) : NULL;
-        uint32_t *at =
-            (uint32_t *)values + start / 2 * tiled(a->E) + (s - start) / 2 * CPU_ATTEND_TILE;
-        for (int64_t e = 0; e < tiled(a->E); e += CPU_ATTEND_TILE, at += n_pairs * CPU_ATTEND_TILE)
-            for (int64_t i = 0; i < CPU_ATTEND_TILE; i++)
-                at[i] = e + i >= a->E ? 0 : row[e + i] | (next ? (uint32_t)next[e + i] << 16 : 0);
+        float *at = values + start / 2 * tiled(a->E) + (s - start) / 2 * CPU_ATTEND_TILE;
+        for (int64_t e = 0; e < a->E; e += CPU_ATTEND_TILE, at += n_pairs * CPU_ATTEND_TILE) {
+            uint32_t tile[CPU_ATTEND_TILE] = {0};
+            for (int64_t i = 0; i < CPU_ATTEND_TILE && e + i < a->E; i++)
+                tile[i] = row[e + i] | (next ? (uint32_t)next[e + i] << 16 : 0);
+            memcpy(at, tile, sizeof tile);
+        }
     }
 }
 

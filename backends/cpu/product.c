@@ -62,8 +62,8 @@ static void finish_rows(const item *t, float *sums, int64_t first, int64_t n) {
 
 /* Panels of set s; in bf16 there is room for an even number of inner elements. */
 static void *panels_of(const item *t, range inner, int64_t s) {
-    int64_t numbers = (inner.count + t->p->in_bf16) / (1 + t->p->in_bf16);
-    return (float *)t->panels + s * (MOST_COLUMNS / t->p->n_sets) * numbers;
+    int64_t room = t->p->in_bf16 ? inner.count + inner.count % 2 : inner.count;
+    return (char *)t->panels + s * (MOST_COLUMNS / t->p->n_sets) * room * element_bytes(t->p);
 }
 
 static void pack_panels(const item *t, range inner) {
@@ -97,11 +97,10 @@ static void multiply_stretch(const item *t, range inner, bool is_first, bool is_
         int64_t n = cpu_smaller(ROWS_AT_ONCE, t->rows.count - i);
         float *sums = is_first && is_last ? t->sums : t->sums + i * MOST_COLUMNS;
         rows_of_a a = get_rows(t, t->rows.first + i, n, inner);
-        __typeof__(p->kernels->multiply) multiply =
-            p->in_bf16 ? p->kernels->multiply_bf16 : p->kernels->multiply;
         for (int64_t s = 0; s < p->n_sets; s++)
-            multiply(n, t->columns.count, inner.count, a.data, a.stride, panels_of(t, inner, s),
-                     sums + s * set_columns, MOST_COLUMNS, !is_first);
+            (p->in_bf16 ? p->kernels->multiply_bf16 : p->kernels->multiply)(
+                n, t->columns.count, inner.count, a.data, a.stride, panels_of(t, inner, s),
+                sums + s * set_columns, MOST_COLUMNS, !is_first);
         if (is_last)
             finish_rows(t, sums, i, n);
     }
