@@ -3,9 +3,9 @@
  *
  * The tiles are taken in rounds. For a round's tiles the input is transformed; then, for a block of
  * filters at a time, the weights are transformed on the fly (a stretch of channels at a time, which stays
- * in the second-level cache), multiplied at all 36 points, and the sums transformed back. So no
- * transformed copy of the weights is kept, four times as large as they are in f32: they are read once a
- * round in the type that they are stored in.
+ * in the second-level cache), multiplied at all points, and the sums transformed back. So no transformed
+ * copy of the weights is kept, four times as large as they are in f32: they are read once a round in the
+ * type that they are stored in.
  *
  * A large picture has rounds for every thread, which then needs nothing of the others: what it
  * transforms stays in its own caches. In a small one the threads share a round, tiles first, filters
@@ -13,20 +13,32 @@
  */
 #include "backends/cpu/convolution.h"
 
-#define POINTS        CPU_WINOGRAD_POINTS
-#define MOST_TILES    256 /* of a round */
-#define LEAST_TILES   96  /* of a round of a single thread */
-#define MOST_CHANNELS 128 /* of a stretch */
-#define TILES_AT_ONCE 4   /* of the input's transform */
+#define LEAST_TILES   24 /* of a round of a single thread */
+#define TILES_AT_ONCE 4  /* of the input's transform */
 #define TILES_BYTES   (UINT64_C(24) << 20)
+#define LARGE_SIDE    96 /* of the output */
 
 /* cpu_winograd_stride() adds at most 271 floats. */
 #define POINT_BYTES(floats) (((floats) + 272) * sizeof(float))
-#define FILTERS_BYTES       (POINTS * POINT_BYTES(MOST_CHANNELS * CPU_WINOGRAD_FILTERS))
-#define SUMS_BYTES          (POINTS * POINT_BYTES(MOST_TILES * CPU_WINOGRAD_FILTERS))
+#define BLOCK_BYTES(size, count)                                                                   \
+    (((size) + 2) * ((size) + 2) * POINT_BYTES((count)*CPU_WINOGRAD_FILTERS))
+#define FILTERS_BYTES BLOCK_BYTES(4, 128)
+#define SUMS_BYTES    BLOCK_BYTES(4, 256)
 
 _Static_assert(FILTERS_BYTES + SUMS_BYTES <= CPU_SCRATCH_BYTES,
                "filters and sums are larger than a thread's scratch memory");
+
+/* The most channels of a stretch and tiles of a round, by m. */
+typedef struct sizes {
+    int64_t channels, tiles;
+} sizes;
+
+static sizes most_of(int m) {
+    return m == 4 ? (sizes){128, 256} : (sizes){64, 136};
+}
+
+_Static_assert(BLOCK_BYTES(6, 64) <= FILTERS_BYTES && BLOCK_BYTES(6, 136) <= SUMS_BYTES,
+               "large tiles need more scratch memory than small ones");
 
 /* A vector wide enough for every instruction set. */
 #define LARGEST_VECTOR 16
@@ -39,7 +51,17 @@ bool cpu_winograd_applies(const cpu_convolution *c) {
 
 /* ---- how the tiles are divided ---- */
 
+/*
+ * Larger tiles save a fifth of the multiplications, and lose some digits and what lies over the edges: for
+ * large pictures alone.
+ */
+static int tile_size(const cpu_convolution *c) {
+    return c->OH >= LARGE_SIDE && c->OW >= LARGE_SIDE ? 6 : 4;
+}
+
 typedef struct division {
+    int m;          /* outputs along a side of a tile */
+    int64_t points; /* (m + 2)^2 */
     int64_t n_tiles, n_rounds;
     int64_t most_tiles; /* of a round */
     bool is_shared;     /* all threads work on one round */
@@ -52,18 +74,21 @@ static int64_t tile_stride(const cpu_convolution *c) {
     return stride % 256 == 0 ? stride + LARGEST_VECTOR : stride;
 }
 
-static int64_t most_tiles_in(const cpu_convolution *c, uint64_t bytes) {
-    int64_t fit = (int64_t)(bytes / (POINTS * sizeof(float))) / tile_stride(c) / 8 * 8;
-    return fit < 8 ? 8 : cpu_smaller(fit, MOST_TILES);
+static int64_t most_tiles_in(const cpu_convolution *c, const division *d, uint64_t bytes) {
+    int64_t floats = (int64_t)(bytes / sizeof(float));
+    int64_t fit = floats / d->points / tile_stride(c) / 8 * 8;
+    return fit < 8 ? 8 : cpu_smaller(fit, most_of(d->m).tiles);
 }
 
 static division divide(const cpu_convolution *c) {
     int n_threads = cpu_pool_size();
-    division d = {.n_tiles = c->N * cpu_divide_up(c->OH, 4) * cpu_divide_up(c->OW, 4)};
-    int64_t fit = most_tiles_in(c, TILES_BYTES / (uint64_t)n_threads);
+    int m = tile_size(c);
+    division d = {.m = m, .points = (m + 2) * (m + 2)};
+    d.n_tiles = c->N * cpu_divide_up(c->OH, m) * cpu_divide_up(c->OW, m);
+    int64_t fit = most_tiles_in(c, &d, TILES_BYTES / (uint64_t)n_threads);
     d.is_shared = n_threads == 1 || fit < LEAST_TILES || d.n_tiles < LEAST_TILES * n_threads;
     if (d.is_shared)
-        fit = most_tiles_in(c, TILES_BYTES);
+        fit = most_tiles_in(c, &d, TILES_BYTES);
     d.n_slots = d.is_shared ? 1 : n_threads;
     d.n_rounds = cpu_divide_up(d.n_tiles, fit);
     if (!d.is_shared)
@@ -78,7 +103,7 @@ static int64_t point_stride(const cpu_convolution *c, const division *d) {
 
 uint64_t cpu_winograd_workspace(const cpu_convolution *c) {
     division d = divide(c);
-    return ref_room(d.n_slots * POINTS * point_stride(c, &d), sizeof(float));
+    return ref_room(d.n_slots * d.points * point_stride(c, &d), sizeof(float));
 }
 
 /* ---- work ---- */
@@ -90,26 +115,26 @@ typedef struct work {
     cpu_winograd_output out;
     division d;
     int64_t n_blocks; /* of filters */
-    float *v;         /* [slots][36][tiles of a round][tile_stride] */
+    float *v;         /* [slots][points][tiles of a round][tile_stride] */
 } work;
 
 typedef struct tiles {
     int64_t first, count;
-    float *v; /* [36][count][tile_stride] */
+    float *v; /* [points][count][tile_stride] */
 } tiles;
 
 static tiles tiles_of_round(const work *w, int64_t round, int slot) {
     int64_t first = cpu_share(w->d.n_tiles, round, w->d.n_rounds);
     int64_t end = cpu_share(w->d.n_tiles, round + 1, w->d.n_rounds);
-    return (tiles){first, end - first, w->v + slot * POINTS * w->in.point_stride};
+    return (tiles){first, end - first, w->v + slot * w->d.points * w->in.point_stride};
 }
 
-/* m [36][tiles][width] += v u for a stretch of channels */
+/* m [points][tiles][width] += v u for a stretch of channels */
 static void multiply_points(const work *w, const tiles *t, int64_t width, int64_t channel,
                             int64_t channels, const float *u, float *m) {
     int64_t u_stride = cpu_winograd_stride(channels * width);
     int64_t m_stride = cpu_winograd_stride(t->count * width);
-    for (int64_t p = 0; p < POINTS; p++)
+    for (int64_t p = 0; p < w->d.points; p++)
         w->kernels->multiply(t->count, width, channels, t->v + p * w->in.point_stride + channel,
                              w->in.tile_stride, u + p * u_stride, m + p * m_stride, width,
                              channel > 0);
@@ -121,12 +146,13 @@ static void compute_block(const work *w, const tiles *t, int64_t block, cpu_thre
     int64_t first = cpu_share(n_vectors, block, w->n_blocks) * vector;
     int64_t end = cpu_share(n_vectors, block + 1, w->n_blocks) * vector;
     int64_t filters = cpu_smaller(end, w->c->O) - first;
-    int64_t n_stretches = cpu_divide_up(C, MOST_CHANNELS);
+    int64_t n_stretches = cpu_divide_up(C, most_of(w->d.m).channels);
     int64_t n_groups = cpu_divide_up(C, LARGEST_VECTOR);
     for (int64_t s = 0; s < n_stretches; s++) {
         int64_t channel = cpu_share(n_groups, s, n_stretches) * LARGEST_VECTOR;
         int64_t last = cpu_smaller(cpu_share(n_groups, s + 1, n_stretches) * LARGEST_VECTOR, C);
-        w->kernels->winograd_filters(&w->c->weight, first, filters, channel, last - channel, u);
+        w->kernels->winograd_filters(w->d.m, &w->c->weight, first, filters, channel, last - channel,
+                                     u);
         multiply_points(w, t, end - first, channel, last - channel, u, m);
     }
     w->kernels->winograd_output(&w->out, m, t->first, t->count, first, filters);
@@ -178,11 +204,13 @@ static int64_t count_blocks(const cpu_convolution *c, int vector, int n_threads)
 }
 
 void cpu_winograd_run(cpu_backend *backend, const cpu_convolution *c, void *workspace) {
-    int64_t down = cpu_divide_up(c->OH, 4), across = cpu_divide_up(c->OW, 4);
+    division d = divide(c);
+    int64_t down = cpu_divide_up(c->OH, d.m), across = cpu_divide_up(c->OW, d.m);
     work w = {
         .c = c,
         .kernels = backend->kernels,
-        .in = {.x = c->x.data,
+        .in = {.m = d.m,
+               .x = c->x.data,
                .dtype = c->x.dtype,
                .H = c->H,
                .W = c->W,
@@ -192,12 +220,13 @@ void cpu_winograd_run(cpu_backend *backend, const cpu_convolution *c, void *work
                .tiles_down = down,
                .tiles_across = across,
                .tile_stride = tile_stride(c)},
-        .out = {.H = c->OH,
+        .out = {.m = d.m,
+                .H = c->OH,
                 .W = c->OW,
                 .tiles_down = down,
                 .tiles_across = across,
                 .epilogue = c->epilogue},
-        .d = divide(c),
+        .d = d,
         .v = workspace,
     };
     w.in.point_stride = point_stride(c, &w.d);
