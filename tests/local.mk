@@ -38,6 +38,7 @@ tests_check_sfumato_SOURCES = tests/main.c tests/suites.def
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.h
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_attention.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_bf16.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_elementwise.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_matmul.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_moving.c
