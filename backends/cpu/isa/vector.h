@@ -36,8 +36,20 @@ typedef uint16_t hvec_unaligned __attribute__((vector_size(2 * VECTOR), aligned(
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Before a short loop with constant bounds: written out, so that arrays of vectors are registers. */
-#if defined(__clang__)
+/*
+ * Before a short loop with constant bounds: written out, so that arrays of vectors are registers. Not under
+ * a sanitizer, whose checks of each access would make minutes of the compilation.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CPU_SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CPU_SANITIZED 1
+#endif
+#if defined(CPU_SANITIZED)
+#define UNROLL
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 36")
