@@ -67,7 +67,6 @@ static void check(const cpu_test *test, const op_call *call, const sf_tensor *y,
         ck_assert_msg(memcmp(y->data, wanted->data, y->bytes) == 0, "%s of %s, %s", call->op, text,
                       test->backend.kernels->name);
     double worst = tolerance == 0 ? 0 : op_distance(y, wanted, tolerance, step);
-    fprintf(stderr, "worst %g %s %s\n", worst, call->op, text);
     ck_assert_msg(worst <= 1, "%s of %s, %s: %g of the tolerance", call->op, text,
                   test->backend.kernels->name, worst);
 }
