@@ -16,6 +16,7 @@ help:
 	@echo 'make check-aarch64      build the cpu plugin for 64-bit ARM and check it under emulation'
 	@echo 'make check-static       cppcheck, clang-tidy and gcc -fanalyzer'
 	@echo 'make check-tree         rules of the house that no compiler checks'
+	@echo 'make bench-instructions  instructions of ops and bytes of plans beside those recorded (valgrind)'
 	@echo 'make fuzz               run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
 	@echo 'make format             format the C files; check-format only looks'
 	@echo 'make install            also uninstall, dist, distcheck'
@@ -41,6 +42,9 @@ check-static:
 check-tree:
 	$(srcdir)/tools/check-tree
 
+bench-instructions: all
+	$(srcdir)/bench/instructions $(abs_top_builddir)
+
 format:
 	$(srcdir)/tools/format
 
@@ -54,4 +58,4 @@ fuzz:
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: build-tests check-aarch64 check-asan check-format check-static check-tree check-tsan check-valgrind format fuzz help
+.PHONY: bench-instructions build-tests check-aarch64 check-asan check-format check-static check-tree check-tsan check-valgrind format fuzz help
