@@ -37,16 +37,20 @@ tests_plugins_hostile_la_SOURCES = \
 	tests/plugins/hostile/hostile.h
 
 tests_check_sfumato_SOURCES = tests/main.c tests/suites.def
-tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.h
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_attention.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_conformance.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_conv2d.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_elementwise.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_isa.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_linear.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_matmul.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_moving.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_norms.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_sums.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_threads.c
+tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
 tests_check_sfumato_SOURCES += tests/build/test_library.c
 tests_check_sfumato_SOURCES += tests/cli/test_backends.c

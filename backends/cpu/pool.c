@@ -162,6 +162,13 @@ int cpu_pool_n_threads(const cpu_pool *pool) {
     return pool->n_threads;
 }
 
+int cpu_pool_size(void) {
+    pthread_mutex_lock(&the_lock);
+    int n = the_pool ? the_pool->n_threads : 1;
+    pthread_mutex_unlock(&the_lock);
+    return n;
+}
+
 static void stop(cpu_pool *pool) {
     pthread_mutex_lock(&pool->lock);
     atomic_store(&pool->finishing, true);
@@ -181,7 +188,8 @@ static void stop(cpu_pool *pool) {
 static void start_workers(cpu_pool *pool) {
     for (int i = 0; i < pool->n_threads - 1; i++) {
         worker *made = &pool->workers[i];
-        *made = (worker){.pool = pool, .own.scratch = aligned_alloc(64, CPU_SCRATCH_BYTES)};
+        *made = (worker){.pool = pool,
+                         .own = {.scratch = aligned_alloc(64, CPU_SCRATCH_BYTES), .index = i + 1}};
         if (!made->own.scratch || pthread_create(&made->thread, NULL, be_a_worker, made) != 0) {
             free(made->own.scratch);
             return;

@@ -10,7 +10,7 @@
 #include "backends/cpu/product.h"
 
 #define MOST_ROWS    512  /* of an item */
-#define MANY_ROWS    4096 /* of an item whose sums need not be kept */
+#define MANY_ROWS    1024 /* of an item whose sums need not be kept */
 #define MOST_COLUMNS CPU_PRODUCT_MOST_COLUMNS
 #define MOST_INNER   CPU_PRODUCT_MOST_INNER
 #define ROWS_AT_ONCE 24 /* a multiple of each instruction set's rows */

@@ -95,6 +95,14 @@ void ref_softmax_row(const float *x, float *y, int64_t n);
 /* Copies elements of any type, without looking at them, to strides (in elements) at target. */
 void ref_copy_elements(const sf_tensor_desc *source, char *target, const int64_t *target_strides);
 
+/* Where a resized image's row or column i of out lies between two of in. */
+typedef struct ref_position {
+    int64_t low, high;
+    float weight; /* of high */
+} ref_position;
+
+ref_position ref_locate(int32_t mode, int64_t i, int64_t in, int64_t out);
+
 /* ---- the entries ---- */
 
 /* One for every op that is not a view. */

@@ -6,26 +6,20 @@
 
 #include <math.h>
 
-/* Where output position i lies between two input positions. */
-typedef struct position {
-    int64_t low, high;
-    float weight; /* of high */
-} position;
-
-static position nearest(int64_t i, int64_t in, int64_t out) {
+static ref_position nearest(int64_t i, int64_t in, int64_t out) {
     int64_t source = (int64_t)floorf((float)i * ((float)in / (float)out));
     source = source < in - 1 ? source : in - 1;
-    return (position){source, source, 0};
+    return (ref_position){source, source, 0};
 }
 
-static position bilinear(int64_t i, int64_t in, int64_t out) {
+static ref_position bilinear(int64_t i, int64_t in, int64_t out) {
     float source = ((float)i + 0.5f) * ((float)in / (float)out) - 0.5f;
     source = in == out ? (float)i : source < 0 ? 0 : source;
     int64_t low = (int64_t)source < in - 1 ? (int64_t)source : in - 1;
-    return (position){low, low < in - 1 ? low + 1 : low, source - (float)low};
+    return (ref_position){low, low < in - 1 ? low + 1 : low, source - (float)low};
 }
 
-static position locate(int32_t mode, int64_t i, int64_t in, int64_t out) {
+ref_position ref_locate(int32_t mode, int64_t i, int64_t in, int64_t out) {
     return mode == SF_RESIZE_NEAREST ? nearest(i, in, out) : bilinear(i, in, out);
 }
 
@@ -33,7 +27,8 @@ static void resize_image(const float *x, float *y, int64_t H, int64_t W, int64_t
                          const sf_resize_attributes *a) {
     for (int64_t i = 0; i < a->height; i++)
         for (int64_t j = 0; j < a->width; j++) {
-            position r = locate(a->mode, i, H, a->height), s = locate(a->mode, j, W, a->width);
+            ref_position r = ref_locate(a->mode, i, H, a->height);
+            ref_position s = ref_locate(a->mode, j, W, a->width);
             const float *top = x + r.low * W * C, *bottom = x + r.high * W * C;
             for (int64_t c = 0; c < C; c++) {
                 float upper = top[s.low * C + c], lower = bottom[s.low * C + c];

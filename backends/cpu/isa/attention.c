@@ -77,7 +77,9 @@ INLINE vec exponential(vec x) {
     p = p * r + 6.9315129519e-1f;
     p = p * r + 1.0f;
 #if VECTOR == 16
-    return (vec)_mm512_scalef_ps((__m512)p, (__m512)y);
+    /* subnormal weights would make the product slow on some processors */
+    __mmask16 normal = _mm512_cmp_ps_mask((__m512)y, _mm512_set1_ps(-126), _CMP_NLT_UQ);
+    return (vec)_mm512_maskz_scalef_ps(normal, (__m512)p, (__m512)y);
 #else
     return p * (vec)((ivec)shifted << 23);
 #endif
@@ -210,14 +212,18 @@ static __attribute__((noinline)) void raise_and_weigh_any(int vectors, const cpu
         raise_and_weigh(1, a, keys, key, sums, added);
 }
 
-/* `plain`: all keys of the tile are seen by all queries. */
+/* `plain`: all keys of the tile are seen by all queries. The first keys of all set the references. */
 INLINE void weigh_tile(int vectors, bool plain, const cpu_attend *a, key_range keys, int64_t key,
                        int64_t first, vec *sums) {
     vec scores[ROWS][VECTORS], added[VECTORS];
-    score(vectors, a, keys, key, first, a->D, scores);
-    if (!plain)
-        mask_scores(vectors, a, keys, key, scores);
-    if (weigh(vectors, a, key - keys.first, scores, added))
+    bool must_raise = key == 0;
+    if (!must_raise) {
+        score(vectors, a, keys, key, first, a->D, scores);
+        if (!plain)
+            mask_scores(vectors, a, keys, key, scores);
+        must_raise = weigh(vectors, a, key - keys.first, scores, added);
+    }
+    if (must_raise)
         raise_and_weigh_any(vectors, a, keys, key, sums, added);
     UNROLL
     for (int j = 0; j < vectors; j++)

@@ -12,11 +12,21 @@ INLINE vec vec_round(vec x) {
     return (x + magic) - magic;
 }
 
+/* x 2^n for whole n between -252 and 254; in two factors, so that the result may be subnormal. */
+INLINE vec vec_scale(vec x, vec n) {
+#if VECTOR == 16
+    return (vec)_mm512_scalef_ps((__m512)x, (__m512)n);
+#else
+    ivec whole = __builtin_convertvector(n, ivec), half = whole >> 1;
+    vec first = (vec)((half + 127) << 23), second = (vec)((whole - half + 127) << 23);
+    return x * first * second;
+#endif
+}
+
 /*
  * exp x = 2^n exp r with n = round(x / ln 2), |r| <= ln 2 / 2. ln 2 is taken off in two parts, the
  * first with trailing zeros, so that r is exact (Cody and Waite 1980); exp r by a polynomial with the
- * coefficients of Cephes' expf. 2^n is put together in two factors, for subnormal results. Overflow
- * gives infinity, NaN stays NaN.
+ * coefficients of Cephes' expf. Overflow gives infinity, NaN stays NaN.
  */
 INLINE vec vec_exp(vec x) {
     vec clamped = vec_max(vec_min(x, vec_of(89.0f)), vec_of(-104.0f));
@@ -29,9 +39,7 @@ INLINE vec vec_exp(vec x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    ivec whole = __builtin_convertvector(n, ivec), half = whole >> 1;
-    vec first = (vec)((half + 127) << 23), second = (vec)((whole - half + 127) << 23);
-    return p * first * second;
+    return vec_scale(p, n);
 }
 
 INLINE vec vec_sigmoid(vec x) {

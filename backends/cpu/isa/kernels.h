@@ -27,10 +27,11 @@ typedef struct cpu_epilogue {
 } cpu_epilogue;
 
 /*
- * Where Winograd's tiles come from and go to: tile t covers outputs [4 (t / across % down) ...][4 (t %
- * across) ...] of image t / (across down).
+ * Where Winograd's tiles of m x m outputs come from and go to, m 4 or 6: tile t covers outputs [m (t /
+ * across % down) ...][m (t % across) ...] of image t / (across down).
  */
 typedef struct cpu_winograd_input {
+    int m;
     const void *x; /* [N, H, W, C] */
     int32_t dtype;
     int64_t H, W, C;
@@ -40,6 +41,7 @@ typedef struct cpu_winograd_input {
 } cpu_winograd_input;
 
 typedef struct cpu_winograd_output {
+    int m;
     int64_t H, W; /* of the output */
     int64_t tiles_down, tiles_across;
     cpu_epilogue epilogue;
@@ -47,13 +49,12 @@ typedef struct cpu_winograd_output {
 
 /*
  * Floats between points that would follow n floats apart: a line of the cache more than a multiple of
- * 16 lines, lest the same element of all 36 points meets in one set of the first-level cache.
+ * 16 lines, lest the same element of all points meets in one set of the first-level cache.
  */
 static inline int64_t cpu_winograd_stride(int64_t n) {
     return (n + 255) / 256 * 256 + 16;
 }
 
-#define CPU_WINOGRAD_POINTS  36
 #define CPU_WINOGRAD_FILTERS 48 /* at most at once: whole panels of every instruction set */
 /* One function of one number: the activations by their numbers, then these. */
 enum {

@@ -62,28 +62,18 @@ void CPU_NAME(column_moments)(const cpu_matrix *x, int64_t first_row, int64_t ro
 
 /* ---- means and factors by column ---- */
 
-INLINE vec normalized(int32_t activation, vec x, vec mean, vec scale, vec shift) {
-    return vec_activation(activation, (x - mean) * scale + shift);
-}
-
 INLINE void normalize_rows(const cpu_normalization *n, int32_t activation, int32_t from, int32_t to,
                            int64_t first, int64_t rows) {
-    for (int64_t i = first; i < first + rows; i++) {
-        int64_t x = i * n->x.row_stride, y = i * n->y.row_stride, j = 0, left;
-        for (; j + VECTOR <= n->columns; j += VECTOR)
-            vec_store_as(to, n->y.data, y + j,
-                         normalized(activation, vec_load_as(from, n->x.data, x + j),
-                                    vec_load(n->mean + j), vec_load(n->scale + j),
-                                    vec_load(n->shift + j)));
-        left = n->columns - j;
-        if (left)
-            vec_store_part_as(to, n->y.data, y + j,
-                              normalized(activation, vec_load_part_as(from, n->x.data, x + j, left),
-                                         vec_load_part(n->mean + j, left),
-                                         vec_load_part(n->scale + j, left),
-                                         vec_load_part(n->shift + j, left)),
-                              left);
-    }
+    for (int64_t i = first; i < first + rows; i++)
+        for (int64_t j = 0; j < n->columns; j += VECTOR) {
+            int64_t left = n->columns - j;
+            vec x = vec_load_up_to(from, n->x.data, i * n->x.row_stride + j, left);
+            vec mean = vec_load_up_to(SF_F32, n->mean, j, left);
+            vec scale = vec_load_up_to(SF_F32, n->scale, j, left);
+            vec shift = vec_load_up_to(SF_F32, n->shift, j, left);
+            vec y = vec_activation(activation, (x - mean) * scale + shift);
+            vec_store_up_to(to, n->y.data, i * n->y.row_stride + j, y, left);
+        }
 }
 
 void CPU_NAME(normalize)(const cpu_normalization *norm, int64_t first, int64_t rows) {
@@ -157,28 +147,18 @@ static row_statistics measure_row(const cpu_row_norm *norm, int64_t first) {
     return row;
 }
 
-INLINE vec finished(const cpu_row_norm *norm, int32_t activation, row_statistics row, vec x,
-                    int64_t j, int64_t part) {
-    vec t = (x - row.mean) * row.factor + row.rest;
-    if (norm->scale)
-        t *= part ? vec_load_part(norm->scale + j, part) : vec_load(norm->scale + j);
-    if (norm->shift)
-        t += part ? vec_load_part(norm->shift + j, part) : vec_load(norm->shift + j);
-    return vec_activation(activation, t);
-}
-
 INLINE void finish_row(const cpu_row_norm *n, int32_t activation, row_statistics row, int64_t x,
                        int64_t y) {
-    int64_t j = 0, left;
-    for (; j + VECTOR <= n->columns; j += VECTOR)
-        vec_store_as(n->y.dtype, n->y.data, y + j,
-                     finished(n, activation, row, vec_load_as(n->x.dtype, n->x.data, x + j), j, 0));
-    left = n->columns - j;
-    if (left)
-        vec_store_part_as(n->y.dtype, n->y.data, y + j,
-                          finished(n, activation, row,
-                                   vec_load_part_as(n->x.dtype, n->x.data, x + j, left), j, left),
-                          left);
+    for (int64_t j = 0; j < n->columns; j += VECTOR) {
+        int64_t left = n->columns - j;
+        vec t = vec_load_up_to(n->x.dtype, n->x.data, x + j, left);
+        t = (t - row.mean) * row.factor + row.rest;
+        if (n->scale)
+            t *= vec_load_up_to(SF_F32, n->scale, j, left);
+        if (n->shift)
+            t += vec_load_up_to(SF_F32, n->shift, j, left);
+        vec_store_up_to(n->y.dtype, n->y.data, y + j, vec_activation(activation, t), left);
+    }
 }
 
 void CPU_NAME(normalize_each)(const cpu_row_norm *norm, int64_t first, int64_t rows) {

@@ -76,13 +76,25 @@ INLINE vec vec_choose(ivec mask, vec a, vec b) {
 #endif
 }
 
-/* The larger; NaN if a is NaN. */
+/* The larger; NaN if a is NaN. The instruction gives its second operand where one is NaN. */
 INLINE vec vec_max(vec a, vec b) {
+#if VECTOR == 16
+    return (vec)_mm512_max_ps((__m512)b, (__m512)a);
+#elif VECTOR == 8
+    return (vec)_mm256_max_ps((__m256)b, (__m256)a);
+#else
     return vec_choose(a < b, b, a);
+#endif
 }
 
 INLINE vec vec_min(vec a, vec b) {
+#if VECTOR == 16
+    return (vec)_mm512_min_ps((__m512)b, (__m512)a);
+#elif VECTOR == 8
+    return (vec)_mm256_min_ps((__m256)b, (__m256)a);
+#else
     return vec_choose(a > b, b, a);
+#endif
 }
 
 INLINE float vec_sum(vec x) {
@@ -207,6 +219,18 @@ INLINE void vec_store_part_as(int32_t dtype, void *data, int64_t i, vec x, int64
     }
     hvec half = dtype == SF_F16 ? vec_narrow_f16(x) : vec_narrow_bf16(x);
     memcpy((uint16_t *)data + i, &half, (size_t)n * 2);
+}
+
+/* The same for n >= 1 elements, no more than a vector of them. */
+INLINE vec vec_load_up_to(int32_t dtype, const void *data, int64_t i, int64_t n) {
+    return n >= VECTOR ? vec_load_as(dtype, data, i) : vec_load_part_as(dtype, data, i, n);
+}
+
+INLINE void vec_store_up_to(int32_t dtype, void *data, int64_t i, vec x, int64_t n) {
+    if (n >= VECTOR)
+        vec_store_as(dtype, data, i, x);
+    else
+        vec_store_part_as(dtype, data, i, x, n);
 }
 
 #endif
