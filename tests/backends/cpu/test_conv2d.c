@@ -10,12 +10,15 @@ Suite *suite_backends_cpu_conv2d(void);
 
 #define N_WINOGRAD 130
 #define N_GATHERED 130
+#define N_PICTURES 24
 
-/* Relative to the largest. Winograd's transforms lose two bits more than a sum does. */
-#define TOLERANCE 8e-6
+/* Relative to the largest. Winograd's transforms lose two bits more than a sum does, larger tiles three. */
+#define TOLERANCE             8e-6
+#define TOLERANCE_OF_PICTURES 2e-5
 
 /* Most multiplications of a case, for the time that the reference takes. */
-#define MOST_WORK (INT64_C(1) << 22)
+#define MOST_WORK             (INT64_C(1) << 22)
+#define MOST_WORK_OF_PICTURES (INT64_C(1) << 24)
 
 static sf_context *ctx;
 
@@ -59,6 +62,19 @@ static convolution draw_winograd(uint64_t *state) {
     return c;
 }
 
+/* Large enough for the larger of Winograd's tiles, or just not. */
+static convolution draw_picture(uint64_t *state) {
+    static const int64_t sizes[] = {93, 94, 95, 96, 97, 98, 99, 102, 109};
+    static const int64_t few[] = {8, 9, 17, 20}, of_output[] = {1, 3, 16, 17, 50};
+    convolution c = draw_winograd(state);
+    c.N = 1 + cpu_test_draw(state, 2);
+    c.H = CPU_TEST_PICK(state, sizes);
+    c.W = CPU_TEST_PICK(state, sizes);
+    c.C = CPU_TEST_PICK(state, few);
+    c.O = CPU_TEST_PICK(state, of_output);
+    return c;
+}
+
 /* Depthwise, in groups of some channels, or in one. */
 static void draw_groups(uint64_t *state, convolution *c) {
     static const int32_t groups[] = {2, 3, 5};
@@ -94,11 +110,11 @@ static int64_t padded(const convolution *c, int axis) {
     return (axis ? c->W : c->H) + c->a.padding[2 * axis] + c->a.padding[2 * axis + 1];
 }
 
-static bool is_possible(const convolution *c) {
+static bool is_possible(const convolution *c, int64_t most_work) {
     return padded(c, 0) > c->a.dilation[0] * (c->KH - 1) &&
            padded(c, 1) > c->a.dilation[1] * (c->KW - 1) &&
            c->N * padded(c, 0) * padded(c, 1) * c->C / c->a.groups * c->O * c->KH * c->KW <=
-               MOST_WORK;
+               most_work;
 }
 
 /* ---- calls ---- */
@@ -124,30 +140,36 @@ static op_call draw_call(uint64_t *state, const convolution *c) {
     return call;
 }
 
-static void check_case(uint64_t *state, const convolution *c) {
+static void check_case(uint64_t *state, const convolution *c, double tolerance) {
     op_call call = draw_call(state, c);
     sf_tensor *wanted = op_compute(ctx, &call);
-    cpu_test_on_all(ctx, &call, wanted, TOLERANCE);
+    cpu_test_on_all(ctx, &call, wanted, tolerance);
     sf_tensor_free(wanted);
     cpu_test_free_inputs(&call);
 }
 
-static void check_drawn(uint64_t seed, convolution (*draw)(uint64_t *state)) {
+static void check_drawn(uint64_t seed, convolution (*draw)(uint64_t *state), int64_t most_work,
+                        double tolerance) {
     uint64_t state = seed;
     convolution c;
     do
         c = draw(&state);
-    while (!is_possible(&c));
-    check_case(&state, &c);
+    while (!is_possible(&c, most_work));
+    check_case(&state, &c, tolerance);
 }
 
 START_TEST(winograd_agrees_with_the_reference) {
-    check_drawn((uint64_t)_i, draw_winograd);
+    check_drawn((uint64_t)_i, draw_winograd, MOST_WORK, TOLERANCE);
 }
 END_TEST
 
 START_TEST(gathered_agrees_with_the_reference) {
-    check_drawn((uint64_t)_i, draw_gathered);
+    check_drawn((uint64_t)_i, draw_gathered, MOST_WORK, TOLERANCE);
+}
+END_TEST
+
+START_TEST(pictures_agree_with_the_reference) {
+    check_drawn((uint64_t)_i, draw_picture, MOST_WORK_OF_PICTURES, TOLERANCE_OF_PICTURES);
 }
 END_TEST
 
@@ -157,6 +179,8 @@ static const convolution large[] = {
     {7, 22, 26, 9, 50, 3, 3, {{1, 1}, {1, 1}, {1, 1, 1, 1}, 1, 0}},
     {3, 33, 35, 300, 5, 3, 3, {{1, 1}, {1, 1}, {0, 1, 2, 0}, 1, 0}},
     {2, 30, 33, 1300, 3, 3, 3, {{1, 1}, {1, 1}, {1, 1, 1, 1}, 1, 0}},
+    {1, 97, 100, 260, 3, 3, 3, {{1, 1}, {1, 1}, {1, 1, 1, 1}, 1, 0}},
+    {3, 96, 96, 9, 50, 3, 3, {{1, 1}, {1, 1}, {1, 1, 1, 1}, 1, 0}},
     {3, 41, 40, 50, 20, 3, 3, {{2, 2}, {1, 1}, {0, 1, 0, 1}, 1, 0}},
     {1, 70, 70, 20, 210, 1, 1, {{1, 1}, {1, 1}, {0, 0, 0, 0}, 1, 0}},
 };
@@ -164,7 +188,7 @@ static const convolution large[] = {
 
 START_TEST(agrees_in_several_rounds) {
     uint64_t state = 1000 + (uint64_t)_i;
-    check_case(&state, &large[_i]);
+    check_case(&state, &large[_i], TOLERANCE_OF_PICTURES);
 }
 END_TEST
 
@@ -174,6 +198,7 @@ Suite *suite_backends_cpu_conv2d(void) {
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, winograd_agrees_with_the_reference, 0, N_WINOGRAD);
     tcase_add_loop_test(cases, gathered_agrees_with_the_reference, 0, N_GATHERED);
+    tcase_add_loop_test(cases, pictures_agree_with_the_reference, 0, N_PICTURES);
     tcase_add_loop_test(cases, agrees_in_several_rounds, 0, N_LARGE);
     suite_add_tcase(suite, cases);
     return suite;
