@@ -7,4 +7,4 @@ libsfumato_internal_la_SOURCES += bench/op.c
 libsfumato_internal_la_SOURCES += bench/shapes.c
 libsfumato_internal_la_SOURCES += bench/timing.c
 
-EXTRA_DIST += bench/make_sd15.py bench/peer_diffusers.py bench/peers.py bench/requirements.txt
+EXTRA_DIST += bench/instructions bench/instructions.tsv bench/make_sd15.py bench/peer_diffusers.py bench/peers.py bench/requirements.txt

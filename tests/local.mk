@@ -6,7 +6,7 @@ check_PROGRAMS += tests/check_sfumato
 TESTS = tests/check_sfumato
 endif
 
-tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) \
+tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) $(CPU_DEFINES) \
 	-DSF_TEST_CC='"$(CC)"' -DSF_TEST_CFLAGS='"$(CFLAGS) $(SANITIZER_FLAGS)"' \
 	-DSF_TEST_SOURCE_DIR='"$(abs_top_srcdir)"' \
 	-DSF_TEST_BUILD_DIR='"$(abs_top_builddir)"' \
@@ -15,6 +15,8 @@ tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) \
 tests_check_sfumato_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS)
 tests_check_sfumato_LDADD = libsfumato_internal.la backends/cpu/libcpu.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm $(SYSTEM_LIBS)
 
+# A program of its own: tools/check-aarch64.
+EXTRA_DIST += tests/backends/cpu/portable.c
 EXTRA_DIST += tests/data tests/oracle
 
 # Plugins of the tests alone are modules that are never installed: tests/plugins/.libs/NAME.so.
@@ -39,11 +41,16 @@ tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.h
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_attention.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_bf16.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_conformance.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_conv2d.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_elementwise.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_isa.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_linear.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_matmul.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_moving.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_norms.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/test_sums.c
+tests_check_sfumato_SOURCES += tests/backends/cpu/test_threads.c
 tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
 tests_check_sfumato_SOURCES += tests/build/test_library.c
@@ -111,6 +118,8 @@ tests_check_sfumato_SOURCES += tests/samplers/test_config.c
 tests_check_sfumato_SOURCES += tests/samplers/test_replay.c
 tests_check_sfumato_SOURCES += tests/samplers/test_run.c
 tests_check_sfumato_SOURCES += tests/samplers/test_schedule.c
+tests_check_sfumato_SOURCES += tests/support/backends.c
+tests_check_sfumato_SOURCES += tests/support/backends.h
 tests_check_sfumato_SOURCES += tests/support/cli.c
 tests_check_sfumato_SOURCES += tests/support/cli.h
 tests_check_sfumato_SOURCES += tests/support/command.c

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/support/backends.h"
+
 #define SUITE(name) Suite *suite_##name(void);
 #include "tests/suites.def"
 #undef SUITE
@@ -60,6 +62,7 @@ static int run(SRunner *runner, const int *chosen, int n_chosen) {
     for (int i = 0; i < n_chosen; i++)
         srunner_add_suite(runner, suites[chosen[i]].make());
     double start = seconds_now();
+    test_backends_tell();
     srunner_run_all(runner, CK_SILENT);
     printf("%d suites in %.1f s\n", n_chosen, seconds_now() - start);
     if (srunner_ntests_failed(runner) > 0)

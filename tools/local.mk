@@ -1,6 +1,7 @@
 # Scripts for those who work on Sfumato; targets.mk has the targets that run them.
 
 EXTRA_DIST += \
+	tools/check-aarch64 \
 	tools/check-static \
 	tools/check-tree \
 	tools/format \

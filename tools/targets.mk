@@ -13,8 +13,10 @@ help:
 	@echo 'make check-asan         the suite with address and undefined-behaviour sanitizers'
 	@echo 'make check-tsan         the suite with the thread sanitizer'
 	@echo 'make check-valgrind     the suite under valgrind; VALGRIND_SUITES="io_png ..." for parts'
+	@echo 'make check-aarch64      build the cpu plugin for 64-bit ARM and check it under emulation'
 	@echo 'make check-static       cppcheck, clang-tidy and gcc -fanalyzer'
 	@echo 'make check-tree         rules of the house that no compiler checks'
+	@echo 'make bench-instructions  instructions of ops and bytes of plans beside those recorded (valgrind)'
 	@echo 'make fuzz               run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
 	@echo 'make format             format the C files; check-format only looks'
 	@echo 'make install            also uninstall, dist, distcheck'
@@ -31,11 +33,17 @@ build-tests: all $(check_PROGRAMS) $(check_LTLIBRARIES)
 check-valgrind: build-tests
 	CK_FORK=no $(LIBTOOL) --mode=execute $(VALGRIND) tests/check_sfumato $(VALGRIND_SUITES)
 
+check-aarch64:
+	$(srcdir)/tools/check-aarch64
+
 check-static:
 	$(srcdir)/tools/check-static all
 
 check-tree:
 	$(srcdir)/tools/check-tree
+
+bench-instructions: all
+	$(srcdir)/bench/instructions $(abs_top_builddir)
 
 format:
 	$(srcdir)/tools/format
@@ -50,4 +58,4 @@ fuzz:
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: build-tests check-asan check-format check-static check-tree check-tsan check-valgrind format fuzz help
+.PHONY: bench-instructions build-tests check-aarch64 check-asan check-format check-static check-tree check-tsan check-valgrind format fuzz help

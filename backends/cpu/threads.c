@@ -5,10 +5,13 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define GROUP_BYTES 1024 /* of a line and of a path; a longer one is passed over */
 
 static int processors_of_mask(void) {
     cpu_set_t mask;
@@ -18,47 +21,96 @@ static int processors_of_mask(void) {
     return online > 0 ? (int)online : 1;
 }
 
-/* "200000 100000" or "max 100000": microseconds of time a period. 0: no limit. */
-static int limit_of_file(const char *path) {
-    char quota[32];
-    long long period = 0;
+/* ---- control groups ---- */
+
+/* The first `n` words of a file as numbers; 0 for one that is none ("max") or not there. */
+static void read_numbers(const char *folder, const char *name, int n, long long *numbers) {
+    char path[GROUP_BYTES + 64], word[32];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "re");
-    if (!file)
+    for (int i = 0; i < n; i++)
+        numbers[i] = file && fscanf(file, "%31s", word) == 1 ? strtoll(word, NULL, 10) : 0;
+    if (file)
+        fclose(file);
+}
+
+/* Processors that `quota` microseconds of time a period come to, rounded up. 0: no limit. */
+static int processors_of_quota(long long quota, long long period) {
+    if (quota <= 0 || period <= 0)
         return 0;
-    int n_read = fscanf(file, "%31s %lld", quota, &period);
-    fclose(file);
-    long long microseconds = n_read == 2 ? strtoll(quota, NULL, 10) : 0;
-    if (microseconds <= 0 || period <= 0)
-        return 0;
-    long long whole = (microseconds + period - 1) / period;
+    long long whole = quota / period + (quota % period != 0);
     return whole < CPU_MOST_THREADS ? (int)whole : CPU_MOST_THREADS;
 }
 
-/*
- * The least limit of the process' group and those above it, in version 2 of control groups:
- * /proc/self/cgroup has "0::/path".
- */
-static int limit_of_groups(void) {
-    char group[512] = "", path[600];
+/* Version 2 has one file: "200000 100000" or "max 100000". */
+static int limit_of_version_2(const char *folder) {
+    long long numbers[2];
+    read_numbers(folder, "cpu.max", 2, numbers);
+    return processors_of_quota(numbers[0], numbers[1]);
+}
+
+/* Version 1 has two; the quota is -1 where there is no limit. */
+static int limit_of_version_1(const char *folder) {
+    long long quota, period;
+    read_numbers(folder, "cpu.cfs_quota_us", 1, &quota);
+    read_numbers(folder, "cpu.cfs_period_us", 1, &period);
+    return processors_of_quota(quota, period);
+}
+
+static int smaller_limit(int a, int b) {
+    return a && (!b || a < b) ? a : b;
+}
+
+/* The least limit of folder[:root_length] and the folders in it, down to all of `folder`. */
+static int least_on_the_way(char *folder, size_t root_length, int (*limit_of)(const char *folder)) {
     int least = 0;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    if (!file)
-        return 0;
-    while (fgets(group, sizeof group, file) && strncmp(group, "0::", 3) != 0)
-        group[0] = '\0';
-    fclose(file);
-    group[strcspn(group, "\n")] = '\0';
-    char *name = group[0] ? group + 3 : group;
     for (;;) {
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", name);
-        int limit = limit_of_file(path);
-        if (limit && (!least || limit < least))
-            least = limit;
-        char *slash = strrchr(name, '/');
+        least = smaller_limit(limit_of(folder), least);
+        char *slash = strrchr(folder + root_length, '/');
         if (!slash)
             return least;
         *slash = '\0';
     }
+}
+
+/* Whether "cpu" is one of the words between commas of text[0 .. length - 1]. */
+static bool names_cpu(const char *text, size_t length) {
+    for (const char *word = text; word < text + length; word += strcspn(word, ",:") + 1)
+        if (strncmp(word, "cpu", 3) == 0 && strchr(",:", word[3]))
+            return true;
+    return false;
+}
+
+/* The limit that a line of /proc/self/cgroup leads to: "0::/path", or of version 1 "4:cpu,cpuacct:/path". */
+static int limit_of_line(char *line, const char *root) {
+    char folder[GROUP_BYTES];
+    line[strcspn(line, "\n")] = '\0';
+    char *controllers = strchr(line, ':'),
+         *path = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (!path)
+        return 0;
+    size_t length = (size_t)(path - ++controllers);
+    bool is_version_2 = length == 0;
+    if (!is_version_2 && !names_cpu(controllers, length))
+        return 0;
+    const char *mount = is_version_2 ? "" : "/cpu";
+    size_t root_length = strlen(root) + strlen(mount);
+    int used = snprintf(folder, sizeof folder, "%s%s%s", root, mount, path + 1);
+    if (used >= (int)sizeof folder)
+        return 0;
+    return least_on_the_way(folder, root_length,
+                            is_version_2 ? limit_of_version_2 : limit_of_version_1);
+}
+
+int cpu_limit_of_groups(const char *groups, const char *root) {
+    char line[GROUP_BYTES];
+    int least = 0;
+    FILE *file = fopen(groups, "re");
+    while (file && fgets(line, sizeof line, file))
+        least = smaller_limit(limit_of_line(line, root), least);
+    if (file)
+        fclose(file);
+    return least;
 }
 
 sf_status cpu_count_threads(const sf_host *host, int *n_threads) {
@@ -74,7 +126,8 @@ sf_status cpu_count_threads(const sf_host *host, int *n_threads) {
         *n_threads = (int)n;
         return SF_OK;
     }
-    int n = processors_of_mask(), limit = limit_of_groups();
+    int n = processors_of_mask(),
+        limit = cpu_limit_of_groups("/proc/self/cgroup", "/sys/fs/cgroup");
     n = limit && limit < n ? limit : n;
     *n_threads = n < CPU_MOST_THREADS ? n : CPU_MOST_THREADS;
     return SF_OK;

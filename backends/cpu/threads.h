@@ -15,4 +15,10 @@
  */
 sf_status cpu_count_threads(const sf_host *host, int *n_threads);
 
+/*
+ * The least limit, in whole processors, of the control groups in file `groups` (/proc/self/cgroup) and of
+ * those above them, of version 1 or 2, mounted in folder `root`; 0 where there is none.
+ */
+int cpu_limit_of_groups(const char *groups, const char *root);
+
 #endif

@@ -135,6 +135,31 @@ START_TEST(option_goes_before_the_variable) {
 }
 END_TEST
 
+/* The list says so, auto takes another one, and who asks for cpu is told. */
+START_TEST(wrong_settings_of_cpu_are_told) {
+    static const struct {
+        const char *setting, *message;
+    } wrong[] = {
+        {"SFUMATO_CPU_ISA=nonsuch",
+         "SFUMATO_CPU_ISA is \"nonsuch\"; this processor can run: generic"},
+        {"SFUMATO_THREADS=many", "SFUMATO_THREADS is \"many\"; a number from 1 to 1024 is wanted"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct command_result result;
+        run_with(&result, wrong[i].setting, "SFUMATO_BACKEND=auto");
+        ck_assert_msg(result.status == 0, "%s: %s", wrong[i].setting, result.err);
+        const char *line = strstr(result.out, "  cpu              unusable: ");
+        ck_assert_msg(line && strstr(line, wrong[i].message), "%s", result.out);
+        command_result_free(&result);
+        run_with(&result, wrong[i].setting, "SFUMATO_BACKEND=cpu");
+        ck_assert_int_eq(result.status, 1);
+        ck_assert_msg(is_one_line(result.err) && strstr(result.err, wrong[i].message), "%s",
+                      result.err);
+        command_result_free(&result);
+    }
+}
+END_TEST
+
 /* ---- where plugins are looked for ---- */
 
 START_TEST(folder_without_plugins) {
@@ -208,6 +233,7 @@ Suite *suite_cli_backends(void) {
     tcase_add_test(tcase, auto_chooses_something);
     tcase_add_test(tcase, forms_that_cannot_be_had);
     tcase_add_test(tcase, option_goes_before_the_variable);
+    tcase_add_test(tcase, wrong_settings_of_cpu_are_told);
     tcase_add_test(tcase, folder_without_plugins);
     tcase_add_test(tcase, broken_plugins_are_told);
     tcase_add_test(tcase, reference_agrees_with_itself);

@@ -50,13 +50,13 @@ static void check_seconds(const json_t *seconds, size_t n_runs) {
 
 /* Of the emoji model at its own size: the inputs in JSON. */
 static const struct {
-    const char *component, *class_name, *inputs;
+    const char *component, *backend, *class_name, *inputs;
 } components[] = {
-    {"unet", "UNet2DConditionModel",
+    {"unet", "cpu", "UNet2DConditionModel",
      "{\"sample\":[1,4,16,16],\"timestep\":[1],\"encoder_hidden_states\":[1,32,128]}"},
-    {"vae_decoder", "AutoencoderKL", "{\"sample\":[1,4,16,16]}"},
-    {"vae_encoder", "AutoencoderKL", "{\"sample\":[1,3,64,64]}"},
-    {"text_encoder", "CLIPTextModel", "{\"input_ids\":[1,32]}"},
+    {"vae_decoder", "reference", "AutoencoderKL", "{\"sample\":[1,4,16,16]}"},
+    {"vae_encoder", "cpu", "AutoencoderKL", "{\"sample\":[1,3,64,64]}"},
+    {"text_encoder", "reference", "CLIPTextModel", "{\"input_ids\":[1,32]}"},
 };
 enum { N_COMPONENTS = sizeof components / sizeof *components };
 
@@ -92,10 +92,10 @@ START_TEST(component_tells_all) {
     json_t *result, *inputs = json_loads(components[_i].inputs, 0, NULL);
     const char *name = components[_i].component;
     bench(result, "--model", test_model("."), "--component", name, "--repeat=2", "--warmup=0",
-          "--ops");
+          "--ops", "--backend", components[_i].backend);
     ck_assert_str_eq(text(result, "component"), name);
     ck_assert_str_eq(text(result, "class"), components[_i].class_name);
-    ck_assert_str_eq(text(result, "backend"), "reference");
+    ck_assert_str_eq(text(result, "backend"), components[_i].backend);
     ck_assert_str_eq(text(result, "precision"), "f32");
     ck_assert_msg(json_equal(json_object_get(result, "inputs"), inputs), "%s: other inputs", name);
     ck_assert(real(result, "n_fallback_ops") == 0);
@@ -148,7 +148,8 @@ END_TEST
 
 START_TEST(component_for_people) {
     struct command_result result;
-    cli_run(&result, "bench", "--model", test_model("."), "-c", "text_encoder", "-r1", "--ops");
+    cli_run(&result, "bench", "--model", test_model("."), "-c", "text_encoder", "-r1", "--ops",
+            "--backend=reference");
     ck_assert_msg(result.status == 0, "%s", result.err);
     static const char *const parts[] = {"text_encoder (CLIPTextModel) on reference, f32\n",
                                         "input_ids [1, 32]\n",
@@ -249,7 +250,7 @@ END_TEST
 START_TEST(op_for_people) {
     struct command_result result;
     cli_run(&result, "bench", "-q", "--op=conv2d", "-i1x4x4x2", "-i3x2x3x3", "-i-", "-i1x4x4x3",
-            "-apadding=1");
+            "-apadding=1", "--backend=reference");
     ck_assert_msg(result.status == 0, "%s", result.err);
     ck_assert_msg(strncmp(result.out, "conv2d on reference\n", 20) == 0, "%s", result.out);
     ck_assert_msg(strstr(result.out,

@@ -1,6 +1,6 @@
 /*
  * sf_component_run(): what it takes, what it refuses and says, and that a plan is made once for
- * inputs of the same shapes.
+ * inputs of the same shapes. On the reference, and on the cpu plugin with the best instruction set.
  */
 #include <check.h>
 #include <math.h>
@@ -9,6 +9,7 @@
 #include "core/tensor.h"
 #include "models/component.h"
 #include "tests/models/golden.h"
+#include "tests/support/backends.h"
 #include "tests/support/support.h"
 
 Suite *suite_models_component(void);
@@ -17,10 +18,18 @@ static sf_context *ctx;
 static sf_component *component;
 static struct golden golden;
 
-static void setup(void) {
-    ctx = test_context();
+static void setup_on(int backend) {
+    ctx = test_context_on(backend);
     component = NULL;
     golden = (struct golden){NULL, NULL};
+}
+
+static void setup_reference(void) {
+    setup_on(0);
+}
+
+static void setup_cpu(void) {
+    setup_on(test_n_backends() - 1);
 }
 
 static void teardown(void) {
@@ -270,9 +279,8 @@ START_TEST(nan_goes_through) {
 }
 END_TEST
 
-Suite *suite_models_component(void) {
-    Suite *suite = suite_create("models_component");
-    TCase *tcase = tcase_create("component");
+static void add_tests(Suite *suite, const char *name, void (*setup)(void)) {
+    TCase *tcase = tcase_create(name);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, wrong_shapes);
@@ -288,5 +296,11 @@ Suite *suite_models_component(void) {
     tcase_add_test(tcase, goes_on_after_a_failure);
     tcase_add_test(tcase, nan_goes_through);
     suite_add_tcase(suite, tcase);
+}
+
+Suite *suite_models_component(void) {
+    Suite *suite = suite_create("models_component");
+    add_tests(suite, "reference", setup_reference);
+    add_tests(suite, "cpu", setup_cpu);
     return suite;
 }

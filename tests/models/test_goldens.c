@@ -1,6 +1,6 @@
 /*
  * Components against diffusers and transformers: every case in tests/data/models (see
- * tests/oracle/make_model_goldens.py).
+ * tests/oracle/make_model_goldens.py), on the reference and on the cpu plugin with each instruction set.
  *
  * Tolerance: that of DESIGN.md for a whole component, |a - b| <= 1e-4 + 1e-3 |b|. Both sides round
  * f32 in their own order, and small groups of norms amplify it: the largest error here is a fifth
@@ -14,6 +14,7 @@
 #include "core/tensor.h"
 #include "models/component.h"
 #include "tests/models/golden.h"
+#include "tests/support/backends.h"
 #include "tests/support/support.h"
 
 Suite *suite_models_goldens(void);
@@ -55,13 +56,11 @@ static const struct golden_case {
 #define N_CASES ((int)(sizeof cases / sizeof *cases))
 
 static sf_context *ctx;
+static const char *backend; /* that ctx is on */
 
-static void setup(void) {
-    ctx = test_context();
-}
-
-static void teardown(void) {
-    test_context_free(ctx);
+static void open_backend(int index) {
+    ctx = test_context_on(index);
+    backend = test_backend_name(index);
 }
 
 static sf_component *open_case(const struct golden_case *c, struct golden *golden) {
@@ -84,14 +83,15 @@ static void check_close(const struct golden_case *c, const char *name, const sf_
     const float *a = found->data, *b = wanted->data;
     for (int64_t i = 0; i < sf_tensor_n_elements(found); i++)
         ck_assert_msg(fabsf(a[i] - b[i]) <= 1e-4f + 1e-3f * fabsf(b[i]),
-                      "%s %s: element %lld of %s is %.9g, not %.9g", c->folder, c->component,
-                      (long long)i, name, (double)a[i], (double)b[i]);
+                      "%s, %s %s: element %lld of %s is %.9g, not %.9g", backend, c->folder,
+                      c->component, (long long)i, name, (double)a[i], (double)b[i]);
 }
 
 START_TEST(as_the_oracle) {
-    const struct golden_case *c = &cases[_i];
+    const struct golden_case *c = &cases[_i % N_CASES];
     struct golden golden;
     sf_tensors *outputs = NULL;
+    open_backend(_i / N_CASES);
     sf_component *component = open_case(c, &golden);
     ck_ok(ctx, sf_component_run(component, golden.inputs, &outputs));
     ck_assert_int_eq(sf_tensors_count(outputs), sf_tensors_count(golden.outputs));
@@ -102,6 +102,7 @@ START_TEST(as_the_oracle) {
     sf_tensors_free(outputs);
     sf_component_free(component);
     golden_clear(&golden);
+    test_context_free(ctx);
 }
 END_TEST
 
@@ -133,7 +134,7 @@ static void check_half(sf_dtype compute, bool emoji, double least) {
         for (int i = 0; i < sf_tensors_count(outputs); i++) {
             const char *name = sf_tensors_name(outputs, i);
             double found = cosine(sf_tensors_at(outputs, i), sf_tensors_find(golden.outputs, name));
-            ck_assert_msg(found >= least, "%s %s: cosine %.7f of %s", cases[k].folder,
+            ck_assert_msg(found >= least, "%s, %s %s: cosine %.7f of %s", backend, cases[k].folder,
                           cases[k].component, found, name);
         }
         sf_tensors_free(outputs);
@@ -143,25 +144,28 @@ static void check_half(sf_dtype compute, bool emoji, double least) {
 }
 
 START_TEST(f16_activations) {
+    open_backend(_i);
     check_half(SF_F16, true, 0.9999);
     check_half(SF_F16, false, 0.9999);
+    test_context_free(ctx);
 }
 END_TEST
 
 START_TEST(bf16_activations) {
+    open_backend(_i);
     check_half(SF_BF16, true, 0.9999);
     check_half(SF_BF16, false, 0.99);
+    test_context_free(ctx);
 }
 END_TEST
 
 Suite *suite_models_goldens(void) {
     Suite *suite = suite_create("models_goldens");
     TCase *tcase = tcase_create("goldens");
-    tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, as_the_oracle, 0, N_CASES);
-    tcase_add_test(tcase, f16_activations);
-    tcase_add_test(tcase, bf16_activations);
+    tcase_add_loop_test(tcase, as_the_oracle, 0, N_CASES * test_n_backends());
+    tcase_add_loop_test(tcase, f16_activations, 0, test_n_backends());
+    tcase_add_loop_test(tcase, bf16_activations, 0, test_n_backends());
     suite_add_tcase(suite, tcase);
     return suite;
 }

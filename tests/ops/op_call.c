@@ -91,7 +91,12 @@ static void place(const sf_tensor *tensor, op_layout layout, block *b, sf_tensor
     size_t span = lay_out(&spec, layout, desc->strides);
     *b = guarded((span + 1) * size, 0xff);
     desc->buffer = inside(b);
-    for (int64_t i = 0; i < sf_spec_elements(&spec); i++)
+    if (layout == OP_CONTIGUOUS) {
+        memcpy((char *)inside(b) + size, tensor->data, tensor->bytes);
+        return;
+    }
+    int64_t n = sf_spec_elements(&spec);
+    for (int64_t i = 0; i < n; i++)
         memcpy((char *)inside(b) + size * (size_t)(1 + strided_index(&spec, desc->strides, i)),
                (const char *)tensor->data + size * (size_t)i, size);
 }
@@ -99,8 +104,9 @@ static void place(const sf_tensor *tensor, op_layout layout, block *b, sf_tensor
 static void check_unchanged(const sf_tensor *tensor, const sf_tensor_desc *desc, const char *op) {
     sf_spec spec = op_spec_of(tensor);
     size_t size = (size_t)sf_dtype_get(tensor->dtype)->block_bytes;
+    int64_t n = sf_spec_elements(&spec);
     bool unchanged = true;
-    for (int64_t i = 0; i < sf_spec_elements(&spec); i++)
+    for (int64_t i = 0; i < n; i++)
         unchanged =
             unchanged && memcmp((char *)desc->buffer +
                                     size * (size_t)(1 + strided_index(&spec, desc->strides, i)),

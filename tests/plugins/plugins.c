@@ -23,12 +23,21 @@ static const char *new_folder(void) {
     return folder;
 }
 
-/* NAME.so in the folder is the module that has sf_plugin_NAME. */
+/* The module that has sf_plugin_NAME. */
+static const char *module_of(const char *name) {
+    if (strncmp(name, "fake", 4) == 0 || strncmp(name, "lazy", 4) == 0)
+        return test_build("tests/plugins/.libs/fake.so");
+    if (strncmp(name, "reference", 9) == 0)
+        return test_build("plugins/.libs/reference.so");
+    if (strncmp(name, "cpu", 3) == 0)
+        return test_build("plugins/.libs/cpu.so");
+    return test_build("tests/plugins/.libs/hostile.so");
+}
+
+/* NAME.so in the folder is that module. */
 static void link_plugin(const char *folder, const char *name, int length) {
     char to[PATH_MAX];
-    bool is_fake = strncmp(name, "fake", 4) == 0 || strncmp(name, "lazy", 4) == 0;
-    const char *module =
-        test_build(is_fake ? "tests/plugins/.libs/fake.so" : "tests/plugins/.libs/hostile.so");
+    const char *module = module_of(name);
     snprintf(to, sizeof to, "%s/%.*s.so", folder, length, name);
     ck_assert_msg(access(module, R_OK) == 0, "%s is not there", module);
     ck_assert_int_eq(symlink(module, to), 0);

@@ -9,8 +9,8 @@
 
 /*
  * A path of folders: one new temporary folder with links to the named plugins (separated by
- * blanks), then the one of the built plugins, where `reference` is. The names: fake, lazy, or a
- * descriptor of tests/plugins/hostile/. The folder is in that of tests/support/scratch.h, whose
+ * blanks), then the one of the built plugins, where `reference` and `cpu` are. The names: fake, lazy,
+ * reference, cpu, or a descriptor of tests/plugins/hostile/. The folder is in that of tests/support/scratch.h, whose
  * fixture the test needs. The string lasts until the next 8 calls.
  */
 const char *test_plugins(const char *names);

@@ -137,10 +137,24 @@ END_TEST
 /* ---- auto ---- */
 
 START_TEST(auto_passes_over_what_does_not_open) {
-    sf_context *ctx = plugin_context(test_plugins("open_message wrong_magic no_device"), NULL, 0);
+    sf_context *ctx =
+        plugin_context(test_plugins_alone("open_message wrong_magic no_device reference"), NULL, 0);
     ck_ok(ctx, sf_context_open_backend(ctx));
     ck_assert_str_eq(ctx->backend->name, "reference");
     sf_context_free(ctx);
+}
+END_TEST
+
+START_TEST(auto_takes_the_highest_priority) {
+    static const struct {
+        const char *plugins, *got;
+    } cases[] = {{"reference cpu", "cpu"}, {"reference", "reference"}, {"cpu lazy", "lazy"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sf_context *ctx = plugin_context(test_plugins_alone(cases[i].plugins), NULL, 0);
+        ck_ok(ctx, sf_context_open_backend(ctx));
+        ck_assert_str_eq(ctx->backend->name, cases[i].got);
+        sf_context_free(ctx);
+    }
 }
 END_TEST
 
@@ -157,10 +171,11 @@ END_TEST
 START_TEST(the_fallback_is_another_plugin_with_host_memory) {
     static const struct {
         const char *backend, *fallback;
-    } cases[] = {{"fake", "lazy"}, {"lazy", "reference"}, {"reference", "lazy"}};
+    } cases[] = {{"fake", "lazy"}, {"lazy", "cpu"}, {"cpu", "lazy"}, {"reference", "lazy"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int strict = 0; strict < 2; strict++) {
-            sf_context *ctx = plugin_context(test_plugins(EVERYTHING), cases[i].backend, strict);
+            sf_context *ctx = plugin_context(test_plugins_alone(EVERYTHING " reference cpu"),
+                                             cases[i].backend, strict);
             sf_plan_options options;
             ck_ok(ctx, sf_plan_options_for(ctx, &options));
             ck_assert_str_eq(options.backend->name, cases[i].backend);
@@ -247,7 +262,8 @@ END_TEST
 /* ---- the list ---- */
 
 START_TEST(the_list_describes_plugins_and_devices) {
-    sf_context *ctx = plugin_context(test_plugins("lazy fake wrong_magic"), "fake:1", 0);
+    sf_context *ctx =
+        plugin_context(test_plugins_alone("lazy fake wrong_magic reference"), "fake:1", 0);
     const sf_backend_info *infos;
     int n;
     ck_ok(ctx, sf_backend_list(ctx, &infos, &n));
@@ -342,6 +358,7 @@ Suite *suite_plugins_choose(void) {
     tcase_add_test(tcase, the_option_beats_the_environment);
     tcase_add_test(tcase, a_very_long_choice_is_an_error_that_ends);
     tcase_add_test(tcase, auto_passes_over_what_does_not_open);
+    tcase_add_test(tcase, auto_takes_the_highest_priority);
     tcase_add_test(tcase, auto_without_anything_usable_gives_all_reasons);
     tcase_add_test(tcase, the_fallback_is_another_plugin_with_host_memory);
     tcase_add_test(tcase, a_device_is_opened_once);

@@ -58,13 +58,9 @@ static void describe(const op_call *call, char *text, size_t bytes) {
     }
 }
 
-void cpu_test_compare(cpu_test *test, sf_context *ctx, op_call *call, double tolerance) {
+static void check(const cpu_test *test, const op_call *call, const sf_tensor *y,
+                  const sf_tensor *wanted, double tolerance) {
     char text[256] = "";
-    bool in_place = call->in_place;
-    sf_tensor *y = cpu_test_compute(test, ctx, call);
-    call->in_place = false;
-    sf_tensor *wanted = op_compute(ctx, call);
-    call->in_place = in_place;
     double step = y->dtype == SF_F16 ? 0x1p-10 : y->dtype == SF_BF16 ? 0x1p-7 : 0;
     describe(call, text, sizeof text);
     if (tolerance == 0)
@@ -73,8 +69,56 @@ void cpu_test_compare(cpu_test *test, sf_context *ctx, op_call *call, double tol
     double worst = tolerance == 0 ? 0 : op_distance(y, wanted, tolerance, step);
     ck_assert_msg(worst <= 1, "%s of %s, %s: %g of the tolerance", call->op, text,
                   test->backend.kernels->name, worst);
+}
+
+void cpu_test_compare(cpu_test *test, sf_context *ctx, op_call *call, double tolerance) {
+    bool in_place = call->in_place;
+    sf_tensor *y = cpu_test_compute(test, ctx, call);
+    call->in_place = false;
+    sf_tensor *wanted = op_compute(ctx, call);
+    call->in_place = in_place;
+    check(test, call, y, wanted, tolerance);
     sf_tensor_free(y);
     sf_tensor_free(wanted);
+}
+
+/* The same bits as on one thread, whose result is *first: NULL at first. */
+static void check_threads(sf_context *ctx, op_call *call, int set, int n_threads,
+                          const sf_tensor *wanted, double tolerance, sf_tensor **first) {
+    cpu_test test;
+    char text[256] = "";
+    if (!cpu_test_open(&test, set, n_threads))
+        return;
+    sf_tensor *y = cpu_test_compute(&test, ctx, call);
+    describe(call, text, sizeof text);
+    if (*first) {
+        ck_assert_msg(memcmp(y->data, (*first)->data, y->bytes) == 0,
+                      "%s of %s, %s: other bits on %d threads", call->op, text,
+                      test.backend.kernels->name, n_threads);
+        sf_tensor_free(y);
+    } else {
+        check(&test, call, y, wanted, tolerance);
+        *first = y;
+    }
+    cpu_test_close(&test);
+}
+
+void cpu_test_on_all(sf_context *ctx, op_call *call, const sf_tensor *wanted, double tolerance) {
+    static const int n_threads[] = {1, 2, 3, 7};
+    for (int set = 0; set < CPU_TEST_SETS; set++) {
+        sf_tensor *first = NULL;
+        for (int i = 0; i < 4; i++)
+            check_threads(ctx, call, set, n_threads[i], wanted, tolerance, &first);
+        sf_tensor_free(first);
+    }
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014) */
+int64_t cpu_test_draw(uint64_t *state, int64_t n) {
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (int64_t)((z ^ (z >> 31)) % (uint64_t)n);
 }
 
 void cpu_test_free_inputs(op_call *call) {

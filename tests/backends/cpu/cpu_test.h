@@ -31,6 +31,19 @@ sf_tensor *cpu_test_compute(cpu_test *test, sf_context *ctx, op_call *call);
  */
 void cpu_test_compare(cpu_test *test, sf_context *ctx, op_call *call, double tolerance);
 
+/*
+ * Fails the test unless the call gives `wanted` (as cpu_test_compare() has it) with every instruction
+ * set, and the same bits on 1, 2, 3 and 7 threads.
+ */
+void cpu_test_on_all(sf_context *ctx, op_call *call, const sf_tensor *wanted, double tolerance);
+
+/* The next number of a reproducible sequence, 0 .. n - 1; any seed will do for *state. */
+int64_t cpu_test_draw(uint64_t *state, int64_t n);
+
+/* One element of an array. */
+#define CPU_TEST_PICK(state, array)                                                                \
+    (array)[cpu_test_draw((state), (int64_t)(sizeof(array) / sizeof *(array)))]
+
 /* Frees the inputs of a call. */
 void cpu_test_free_inputs(op_call *call);
 

@@ -1,0 +1,80 @@
+#include "tests/support/backends.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/cpu/isa/kernels.h"
+#include "tests/support/support.h"
+
+static const char *const sets[] = {
+#define CPU_ISA(name) #name,
+#include "backends/cpu/isa/isa.def"
+#undef CPU_ISA
+};
+
+#define N_SETS (int)(sizeof sets / sizeof *sets)
+
+static bool is_usable(const char *set) {
+    const cpu_kernels *kernels;
+    for (int i = 0; (kernels = cpu_usable_kernels(i)); i++)
+        if (strcmp(kernels->name, set) == 0)
+            return true;
+    return false;
+}
+
+int test_n_backends(void) {
+    int n = 1;
+    while (cpu_usable_kernels(n - 1))
+        n++;
+    return n;
+}
+
+const char *test_backend_name(int index) {
+    static char name[32];
+    if (index == 0)
+        return "reference";
+    snprintf(name, sizeof name, "cpu %s", cpu_usable_kernels(index - 1)->name);
+    return name;
+}
+
+static sf_context *open_strictly(const char *backend) {
+    sf_context_options options;
+    sf_context *ctx = NULL;
+    sf_context_options_init(&options);
+    options.log = NULL;
+    options.backend = backend;
+    options.strict = 1;
+    ck_assert_int_eq(sf_context_new(&options, &ctx), SF_OK);
+    ck_ok(ctx, sf_context_open_backend(ctx));
+    return ctx;
+}
+
+sf_context *test_context_on(int index) {
+    if (index == 0)
+        return open_strictly("reference");
+    const char *set = getenv("SFUMATO_CPU_ISA");
+    char *kept = set ? strdup(set) : NULL;
+    setenv("SFUMATO_CPU_ISA", cpu_usable_kernels(index - 1)->name, 1);
+    sf_context *ctx = open_strictly("cpu");
+    unsetenv("SFUMATO_CPU_ISA");
+    if (kept)
+        setenv("SFUMATO_CPU_ISA", kept, 1);
+    free(kept);
+    return ctx;
+}
+
+void test_backends_tell(void) {
+    int n_lacking = 0;
+    printf("instruction sets of the cpu plugin:");
+    for (int i = 0; i < N_SETS; i++)
+        if (is_usable(sets[i]))
+            printf(" %s", sets[i]);
+        else
+            n_lacking++;
+    printf("; %d not on this processor", n_lacking);
+    for (int i = 0; i < N_SETS; i++)
+        if (!is_usable(sets[i]))
+            printf(" %s", sets[i]);
+    printf("\n");
+}
