@@ -41,14 +41,24 @@ static void print_ops(const char *where, json_t *ops) {
     printf("\n");
 }
 
+static void print_memory(const json_t *memory) {
+    char peak[FORMAT_BYTES_TEXT], least[FORMAT_BYTES_TEXT], limit[FORMAT_BYTES_TEXT];
+    printf("memory: %s at most", format_bytes(number_of(memory, "peak_bytes"), peak));
+    if (number_of(memory, "limit_bytes"))
+        printf(", %s allowed", format_bytes(number_of(memory, "limit_bytes"), limit));
+    printf(" (%s would do)\n", format_bytes(number_of(memory, "least_bytes"), least));
+}
+
 static void print_stage(const json_t *stage, const json_t *plan) {
     char planned[FORMAT_BYTES_TEXT], unshared[FORMAT_BYTES_TEXT], weights[FORMAT_BYTES_TEXT];
-    printf("  %s: %d evaluation%s, %s planned (%s unshared), %s of weights\n",
+    char process[FORMAT_BYTES_TEXT];
+    printf("  %s: %d evaluation%s, %s planned (%s unshared), %s of weights; %s in all\n",
            text_of(stage, "stage"), (int)number_of(stage, "evaluations"),
            number_of(stage, "evaluations") == 1 ? "" : "s",
            format_bytes(number_of(stage, "arena_bytes"), planned),
            format_bytes(number_of(stage, "unshared_bytes"), unshared),
-           format_bytes(number_of(stage, "weight_bytes"), weights));
+           format_bytes(number_of(stage, "weight_bytes"), weights),
+           format_bytes(number_of(stage, "process_bytes"), process));
     print_ops(text_of(plan, "backend"), json_object_get(stage, "ops"));
     print_ops(text_of(plan, "fallback"), json_object_get(stage, "fallback_ops"));
 }
@@ -61,6 +71,7 @@ void describe_plan(const char *json) {
     printf("%dx%d, %s, %d steps, guidance %g, seed %s\n", (int)number_of(plan, "width"),
            (int)number_of(plan, "height"), text_of(plan, "sampler"), (int)number_of(plan, "steps"),
            json_number_value(json_object_get(plan, "guidance_scale")), text_of(plan, "seed"));
+    print_memory(json_object_get(plan, "memory"));
     json_array_foreach(json_object_get(plan, "stages"), index, stage) print_stage(stage, plan);
     json_decref(plan);
 }

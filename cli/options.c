@@ -3,6 +3,7 @@
  */
 #include "cli/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -98,6 +99,31 @@ static int set_seed(const cli_command *command, const option_spec *option, const
     return -1;
 }
 
+/* What follows a size's number: powers of 1000, or with "i" of 1024; a "B" may end it. */
+static bool size_unit(const char *text, double *unit) {
+    static const char letters[] = "KMGT";
+    const char *letter = *text ? strchr(letters, toupper((unsigned char)*text)) : NULL;
+    *unit = 1;
+    if (letter) {
+        bool binary = text[1] == 'i';
+        for (const char *l = letters; l <= letter; l++)
+            *unit *= binary ? 1024 : 1000;
+        text += binary ? 2 : 1;
+    }
+    return !*text || strcmp(text, "B") == 0;
+}
+
+static int set_size(const cli_command *command, const option_spec *option, const char *text,
+                    void *target) {
+    char *end;
+    double unit, value = strtod(text, &end);
+    if (end == text || !size_unit(end, &unit) || !(value > 0 && value * unit < 1e18))
+        return usage_error(command, "--%s %s: must be a number of bytes, such as 600M, 2G or 512Mi",
+                           option->name, text);
+    *(uint64_t *)target = (uint64_t)(value * unit);
+    return -1;
+}
+
 static int add_item(const cli_command *command, const option_spec *option, const char *text,
                     cli_list *list) {
     if (list->count == CLI_LIST_MOST)
@@ -118,6 +144,8 @@ static int set_value(const cli_command *command, const option_spec *option, cons
         return -1;
     case OPTION_SEED:
         return set_seed(command, option, text, target);
+    case OPTION_SIZE:
+        return set_size(command, option, text, target);
     case OPTION_LIST:
         return add_item(command, option, text, target);
     default:

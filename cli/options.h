@@ -14,6 +14,7 @@ typedef enum option_kind {
     OPTION_INT,   /* int within low..high */
     OPTION_FLOAT, /* float within low..high */
     OPTION_SEED,  /* cli_seed; "random" draws one */
+    OPTION_SIZE,  /* uint64_t, bytes: 600M, 2G, 512Mi */
     OPTION_LIST,  /* cli_list, an item each time it is given */
 } option_kind;
 

@@ -61,6 +61,7 @@ sf_context *session_open(const session_options *options) {
     given.backend = options->backend;
     given.plugin_path = options->plugin_path;
     given.strict = options->strict;
+    given.max_memory = options->max_memory;
     sf_status status = sf_context_new(&given, &context);
     if (status != SF_OK) {
         fprintf(stderr, "sfumato: %s\n", sf_status_text(status));

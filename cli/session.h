@@ -15,7 +15,16 @@ typedef struct session_options {
     bool strict;
     bool quiet;
     bool verbose;
+    uint64_t max_memory; /* bytes; 0: no limit */
 } session_options;
+
+/* A row of its own, for commands that run models. */
+#define MAX_MEMORY_OPTION(type)                                                                    \
+    {                                                                                              \
+        "max-memory", 0, OPTION_SIZE, "SIZE",                                                      \
+            "keep within SIZE (600M, 2G): read weights again where they don't fit",                \
+            offsetof(type, session.max_memory), 0, 0                                               \
+    }
 
 /* Rows for a command's table; `type` is the command's struct, which has a member `session`. */
 #define SESSION_OPTIONS(type)                                                                        \

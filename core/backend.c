@@ -3,12 +3,14 @@
  */
 #include "core/backend.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/process.h"
+#include "core/text.h"
 
 #define BUFFER_ALIGNMENT 256
+#define LARGE_BUFFER     ((size_t)1 << 20) /* its pages go before it is freed */
 
 bool sf_backend_has_host_memory(const sf_backend *backend) {
     return (backend->plugin.flags & SF_PLUGIN_HOST_MEMORY) != 0;
@@ -17,6 +19,16 @@ bool sf_backend_has_host_memory(const sf_backend *backend) {
 bool sf_backend_supports(const sf_backend *backend, sf_op_id op, const sf_op_call *call) {
     const sf_op_entry *entry = &backend->entries[op];
     return entry->run && (!entry->supports || entry->supports(call));
+}
+
+uint32_t sf_backend_in_place(const sf_backend *backend, sf_op_id op) {
+    if (sf_op_get(op)->flags & SF_OP_ELEMENTWISE)
+        return UINT32_MAX;
+    return backend->entries[op].in_place;
+}
+
+uint64_t sf_backend_memory_bytes(const sf_backend *backend) {
+    return backend->plugin.memory_bytes ? backend->plugin.memory_bytes(backend->instance) : 0;
 }
 
 /* ---- calls that may fail ---- */
@@ -41,22 +53,13 @@ sf_status sf_backend_leave(sf_backend *backend, sf_backend_mark mark, sf_status 
 
 /* ---- what ran elsewhere ---- */
 
-static void format_bytes(uint64_t bytes, char text[32]) {
-    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-    for (; value >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++)
-        value /= 1000;
-    snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
-}
-
 void sf_backend_warn_of_fallbacks(sf_backend *backend, const char *fallback) {
     for (int op = 0; op < SF_OP_COUNT; op++) {
         sf_fallback_count *count = &backend->fallbacks[op];
         char copied[32];
         if (count->n_runs == 0)
             continue;
-        format_bytes(count->bytes_copied, copied);
+        sf_bytes_text(count->bytes_copied, copied);
         sf_log(backend->ctx, SF_LOG_WARNING, "%s ran on %s %llux, %s copied",
                sf_op_get((sf_op_id)op)->name, fallback, (unsigned long long)count->n_runs, copied);
         *count = (sf_fallback_count){0};
@@ -65,29 +68,36 @@ void sf_backend_warn_of_fallbacks(sf_backend *backend, const char *fallback) {
 
 /* ---- buffers ---- */
 
-/* An aligned block with the allocator's own pointer right before it. */
+/* What lies right before a host buffer. */
+typedef struct host_header {
+    void *block; /* the allocator's */
+    size_t bytes;
+} host_header;
+
 static sf_status host_buffer_new(sf_context *ctx, uint64_t bytes, void **buffer) {
-    if (bytes > SIZE_MAX - BUFFER_ALIGNMENT - sizeof(void *))
+    if (bytes > SIZE_MAX - BUFFER_ALIGNMENT - sizeof(host_header))
         SF_FAIL(ctx, ERROR_MEMORY, "out of memory: a buffer of %llu bytes",
                 (unsigned long long)bytes);
-    size_t padded = (size_t)bytes + BUFFER_ALIGNMENT + sizeof(void *);
+    size_t padded = (size_t)bytes + BUFFER_ALIGNMENT + sizeof(host_header);
     const sf_allocator *allocator = &ctx->options.allocator;
-    char *block = allocator->resize(allocator->user, NULL, padded);
-    if (!block)
+    const host_header header = {allocator->resize(allocator->user, NULL, padded), padded};
+    if (!header.block)
         SF_FAIL(ctx, ERROR_MEMORY, "out of memory: a buffer of %llu bytes",
                 (unsigned long long)bytes);
-    uintptr_t start = (uintptr_t)block + sizeof(void *);
+    uintptr_t start = (uintptr_t)header.block + sizeof header;
     size_t skip = (BUFFER_ALIGNMENT - start % BUFFER_ALIGNMENT) % BUFFER_ALIGNMENT;
-    char *aligned = block + sizeof(void *) + skip;
-    memcpy(aligned - sizeof(void *), &block, sizeof(void *));
+    char *aligned = (char *)header.block + sizeof header + skip;
+    memcpy(aligned - sizeof header, &header, sizeof header);
     *buffer = aligned;
     return SF_OK;
 }
 
 static void host_buffer_free(sf_context *ctx, void *buffer) {
-    char *block;
-    memcpy(&block, (char *)buffer - sizeof(void *), sizeof(void *));
-    sf_free(ctx, block);
+    host_header header;
+    memcpy(&header, (char *)buffer - sizeof header, sizeof header);
+    if (ctx->uses_malloc && header.bytes >= LARGE_BUFFER)
+        sf_process_release_pages(header.block, header.bytes);
+    sf_free(ctx, header.block);
 }
 
 sf_status sf_backend_buffer_new(sf_backend *backend, uint64_t bytes, void **buffer) {

@@ -57,7 +57,8 @@ sf_status sf_context_new(const sf_context_options *options, sf_context **context
         memcpy(&given, options,
                options->struct_size < sizeof given ? options->struct_size : sizeof given);
     given.struct_size = sizeof given;
-    if (!given.allocator.resize)
+    bool uses_malloc = !given.allocator.resize;
+    if (uses_malloc)
         given.allocator = (sf_allocator){.resize = resize_with_malloc};
 
     sf_context *ctx = given.allocator.resize(given.allocator.user, NULL, sizeof *ctx);
@@ -65,6 +66,7 @@ sf_status sf_context_new(const sf_context_options *options, sf_context **context
         return SF_ERROR_MEMORY;
     memset(ctx, 0, sizeof *ctx);
     ctx->options = given;
+    ctx->uses_malloc = uses_malloc;
     ctx->options.backend = ctx->options.plugin_path = NULL;
 
     if (copy_text(ctx, &given.backend) != SF_OK)

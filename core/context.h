@@ -19,6 +19,7 @@ struct sf_backend;
 
 struct sf_context {
     sf_context_options options;                          /* strings are owned copies */
+    bool uses_malloc;                                    /* for lack of another allocator */
     char error[SF_ERROR_BYTES];                          /* "" until something failed */
     struct sf_registry *registry;                        /* owned; plugins, made at first use */
     void (*free_registry)(struct sf_registry *registry); /* set with it: core knows no plugins */

@@ -151,6 +151,14 @@ sf_value sf_input(sf_graph *graph, const char *name, sf_dtype dtype, int n_dims,
     return append_leaf(graph, SF_NODE_INPUT, kept, dtype, n_dims, dims, NULL);
 }
 
+sf_value sf_settled_input(sf_graph *graph, const char *name, sf_dtype dtype, int n_dims,
+                          const int64_t *dims) {
+    sf_value value = sf_input(graph, name, dtype, n_dims, dims);
+    if (value != SF_NO_VALUE)
+        graph->nodes[value].settled = true;
+    return value;
+}
+
 static sf_value weight(sf_graph *graph, const char *name, bool required) {
     if (graph->status != SF_OK)
         return SF_NO_VALUE;

@@ -22,6 +22,7 @@ typedef struct sf_node {
     sf_spec spec;     /* of the output */
     const char *name; /* owned by the graph: "down_blocks.0.resnets.1.norm1", or an input's name */
     const void *data; /* of a constant; borrowed (weights) or owned by the graph */
+    bool settled;     /* an input that changes rarely */
 } sf_node;
 
 /* An output: a value with the name that it has outside. */
@@ -67,6 +68,14 @@ void sf_scope_leave(sf_graph *graph, sf_scope mark);
 /* Leaves. */
 sf_value sf_input(sf_graph *graph, const char *name, sf_dtype dtype, int n_dims,
                   const int64_t *dims);
+
+/*
+ * An input that changes rarely: what depends on it and on weights alone is computed again only in
+ * the first run after it was written. It can't be bound.
+ */
+sf_value sf_settled_input(sf_graph *graph, const char *name, sf_dtype dtype, int n_dims,
+                          const int64_t *dims);
+
 /* The weight SCOPE.name. Missing: an error that names it; or, optional, SF_NO_VALUE. */
 sf_value sf_weight(sf_graph *graph, const char *name);
 sf_value sf_weight_optional(sf_graph *graph, const char *name);

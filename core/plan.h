@@ -26,10 +26,15 @@ typedef struct sf_plan_stats {
     uint64_t unshared_bytes; /* what the same tensors would take without sharing */
     uint64_t staging_bytes;  /* on the fallback backend */
     uint64_t weight_bytes;
-    size_t n_steps;   /* ops that run */
-    size_t n_fused;   /* ops that went into a neighbour */
-    size_t n_lowered; /* ops that were written in simpler ones */
-    double flops;     /* of one run, by the ops' rules */
+    uint64_t host_bytes;            /* of arenas in host memory, and what the backends take */
+    uint64_t resident_weight_bytes; /* of weights in mapped files, there at a time */
+    uint64_t least_weight_bytes;    /* the same where as few are there as can be */
+    size_t n_steps;                 /* ops that run */
+    size_t n_fused;                 /* ops that went into a neighbour */
+    size_t n_lowered;               /* ops that were written in simpler ones */
+    size_t n_in_place;              /* outputs that take the memory of an input */
+    size_t n_settled;               /* ops that do not run each time */
+    double flops;                   /* of one run, by the ops' rules */
 } sf_plan_stats;
 
 /* Takes the graph over (also when it fails). An error of the graph's building is passed on. */
@@ -55,6 +60,8 @@ const sf_spec *sf_plan_output_spec(const sf_plan *plan, int output);
 
 /* Copies contiguous host data in (before a run) and out (after it). bytes must be the tensor's. */
 sf_status sf_plan_write(sf_plan *plan, int input, const void *data, size_t bytes);
+/* Whether the plan still has what was last written; for settled inputs, to write them only once. */
+bool sf_plan_holds(const sf_plan *plan, int input);
 sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes);
 
 /*
@@ -64,7 +71,10 @@ sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes);
 sf_status sf_plan_bind_input(sf_plan *plan, int input, const sf_tensor_desc *desc);
 sf_status sf_plan_bind_output(sf_plan *plan, int output, const sf_tensor_desc *desc);
 
-/* Runs all steps. Allocates nothing. Errors name op and node. */
+/*
+ * Runs all steps that are due (graph.h, sf_settled_input()). Allocates nothing but after a rest.
+ * Errors name op and node.
+ */
 sf_status sf_plan_run(sf_plan *plan);
 
 /* A step of a plan as an observer sees it. Pointers live as long as the plan. */
@@ -96,6 +106,20 @@ void sf_plan_observe(sf_plan *plan, const sf_plan_observer *observer);
 /* Steps are numbered 0 .. count - 1 in the order in which they run, copies included. */
 size_t sf_plan_step_count(const sf_plan *plan);
 void sf_plan_get_step(const sf_plan *plan, size_t index, sf_plan_step *step);
+
+/*
+ * Makes the plan run within `most` bytes of the process' memory (0: no limit), of which `beside` are
+ * not the plan's: where its weights are too large, the pages of some go after each use, which costs
+ * time. Fails where that is not enough; the message says what is. stats->host_bytes and
+ * resident_weight_bytes are then what the plan takes.
+ */
+sf_status sf_plan_fit(sf_plan *plan, uint64_t most, uint64_t beside);
+
+/*
+ * Gives the arena back until the next write or run, which then allocates it. What was written and
+ * computed is lost, so inputs that are not bound are written again. Weights stay.
+ */
+void sf_plan_rest(sf_plan *plan);
 
 /*
  * Finds where NaN or infinity first appeared: runs again, looking at every step's output. Fills

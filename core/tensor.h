@@ -59,9 +59,27 @@ uint16_t sf_f32_to_bf16(float value);
 /*
  * A set's mapping: release(memory, bytes) runs when the set is freed. Used by file readers whose
  * tensors borrow from a mapped file. Taken over only on success.
+ *
+ * advise(memory, bytes, wanted), where it is not NULL, tells the system that a part of the mapping
+ * will be read soon (wanted) or not for a while, so that its pages may go from the process' memory.
+ * They come back when they are read.
  */
 sf_status sf_tensors_adopt_mapping(sf_tensors *tensors, void *memory, size_t bytes,
-                                   void (*release)(void *memory, size_t bytes));
+                                   void (*release)(void *memory, size_t bytes),
+                                   void (*advise)(void *memory, size_t bytes, bool wanted));
+
+/* Lets all pages of the set's mappings go. NULL: nothing. */
+void sf_tensors_release_pages(const sf_tensors *tensors);
+
+/*
+ * Whether data lies in a mapping that takes advice, and such advice for it. Going, the pages around
+ * it go too, as far as the system may have brought them together with its own
+ * (SF_PAGES_AROUND bytes on either side at most).
+ */
+bool sf_tensors_is_mapped(const sf_tensors *tensors, const void *data, size_t bytes);
+void sf_tensors_advise(const sf_tensors *tensors, const void *data, size_t bytes, bool wanted);
+
+#define SF_PAGES_AROUND ((size_t)64 << 10) /* Linux' fault_around_bytes */
 
 /* Metadata: strings by key, NULL if absent. */
 const char *sf_tensors_metadata(const sf_tensors *tensors, const char *key);

@@ -11,6 +11,7 @@ struct mapping {
     void *memory;
     size_t bytes;
     void (*release)(void *memory, size_t bytes);
+    void (*advise)(void *memory, size_t bytes, bool wanted); /* NULL: it takes no advice */
 };
 
 /* Strings by name, in order. */
@@ -140,11 +141,49 @@ sf_status sf_tensors_add(sf_tensors *tensors, const char *name, sf_tensor *tenso
 }
 
 sf_status sf_tensors_adopt_mapping(sf_tensors *tensors, void *memory, size_t bytes,
-                                   void (*release)(void *memory, size_t bytes)) {
+                                   void (*release)(void *memory, size_t bytes),
+                                   void (*advise)(void *memory, size_t bytes, bool wanted)) {
     SF_TRY(sf_grow(tensors->ctx, (void **)&tensors->mappings, &tensors->mappings_capacity,
                    tensors->n_mappings + 1, sizeof *tensors->mappings));
-    tensors->mappings[tensors->n_mappings++] = (struct mapping){memory, bytes, release};
+    tensors->mappings[tensors->n_mappings++] = (struct mapping){memory, bytes, release, advise};
     return SF_OK;
+}
+
+void sf_tensors_release_pages(const sf_tensors *tensors) {
+    for (size_t i = 0; tensors && i < tensors->n_mappings; i++) {
+        const struct mapping *mapping = &tensors->mappings[i];
+        if (mapping->advise && mapping->bytes)
+            mapping->advise(mapping->memory, mapping->bytes, false);
+    }
+}
+
+static const struct mapping *find_mapping(const sf_tensors *tensors, const void *data,
+                                          size_t bytes) {
+    for (size_t i = 0; tensors && i < tensors->n_mappings; i++) {
+        const struct mapping *mapping = &tensors->mappings[i];
+        uintptr_t start = (uintptr_t)mapping->memory;
+        if (mapping->advise && (uintptr_t)data >= start && bytes <= mapping->bytes &&
+            (uintptr_t)data - start <= mapping->bytes - bytes)
+            return mapping;
+    }
+    return NULL;
+}
+
+bool sf_tensors_is_mapped(const sf_tensors *tensors, const void *data, size_t bytes) {
+    return find_mapping(tensors, data, bytes) != NULL;
+}
+
+/* The windows of SF_PAGES_AROUND bytes that data touches, as far as they are mapped. */
+void sf_tensors_advise(const sf_tensors *tensors, const void *data, size_t bytes, bool wanted) {
+    const struct mapping *mapping = find_mapping(tensors, data, bytes);
+    if (!mapping || !bytes)
+        return;
+    size_t begin = (size_t)((uintptr_t)data - (uintptr_t)mapping->memory), end = begin + bytes;
+    size_t before = (uintptr_t)data % SF_PAGES_AROUND;
+    size_t after = SF_PAGES_AROUND - ((uintptr_t)data + bytes - 1) % SF_PAGES_AROUND - 1;
+    begin = before < begin ? begin - before : 0;
+    end = after < mapping->bytes - end ? end + after : mapping->bytes;
+    mapping->advise((char *)mapping->memory + begin, end - begin, wanted);
 }
 
 const char *sf_tensors_metadata(const sf_tensors *tensors, const char *key) {

@@ -156,3 +156,12 @@ sf_status sf_text_append_as_latin1(sf_text *text, const char *utf8, bool *fits) 
     }
     return SF_OK;
 }
+
+void sf_bytes_text(uint64_t bytes, char text[32]) {
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1000;
+    snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}

@@ -5,6 +5,8 @@
 #ifndef SF_CORE_TEXT_H
 #define SF_CORE_TEXT_H
 
+#include <stdint.h>
+
 #include "core/context.h"
 
 /* Start with {.ctx = ctx}. chars is NULL until something was appended, then NUL-terminated. */
@@ -38,5 +40,8 @@ sf_status sf_text_append_latin1(sf_text *text, const char *chars, size_t length)
 
 /* Valid UTF-8 as Latin-1; *fits is false (and text unchanged) if a character is past U+00FF. */
 sf_status sf_text_append_as_latin1(sf_text *text, const char *utf8, bool *fits);
+
+/* "1.2 GB": a number of bytes for people, in powers of 1000. */
+void sf_bytes_text(uint64_t bytes, char text[32]);
 
 #endif

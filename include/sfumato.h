@@ -111,6 +111,14 @@ typedef struct sf_context_options {
     const char *backend;     /* as SFUMATO_BACKEND; NULL: that variable, else "auto" */
     const char *plugin_path; /* folders, ':' between; NULL: SFUMATO_PLUGIN_PATH */
     int strict;              /* 1: an op that the backend lacks is an error, not a fallback */
+
+    /*
+     * Bytes of the machine's memory that the process may take (mapped weights included) while
+     * pictures are drawn or a component runs. Where a model's weights are too large for that, parts
+     * of them are let go and read again as they are needed, which takes more time and gives the same
+     * result. What does not fit even so is SF_ERROR_MEMORY before any work. 0: no limit.
+     */
+    uint64_t max_memory;
 } sf_context_options;
 
 /* Fills options with the defaults. */
@@ -193,7 +201,7 @@ sf_status sf_pipeline_generate(sf_pipeline *pipeline, const sf_generate_options 
 
 /*
  * What sf_pipeline_generate() would do, as JSON text: stages, ops by backend, planned and unshared
- * bytes. Reads configurations and tensor headers, but no weights. *json is freed with
+ * bytes, and in "memory" what the process will take at most ("peak_bytes"). Reads configurations and tensor headers, but no weights. *json is freed with
  * sf_text_free().
  */
 sf_status sf_pipeline_describe(sf_pipeline *pipeline, const sf_generate_options *options,

@@ -26,7 +26,7 @@ extern "C" {
 
 #define SF_PLUGIN_MAGIC     0x4f4d4653u /* "SFMO" in a little-endian file */
 #define SF_PLUGIN_ABI_MAJOR 1
-#define SF_PLUGIN_ABI_MINOR 0
+#define SF_PLUGIN_ABI_MINOR 1
 
 #if defined(_WIN32)
 #define SF_PLUGIN_EXPORT __declspec(dllexport)
@@ -119,10 +119,19 @@ typedef struct sf_op_entry {
     /*
      * Computes the output. May return before it is done: calls on one backend take effect in order.
      * Must not allocate. The output overlaps no input, except that elementwise ops (flagged so in
-     * the list of ops) may be given an output that is exactly one of their inputs.
+     * the list of ops) may be given an output that is exactly one of their inputs, and other ops one
+     * that is exactly an input which in_place allows.
      */
     sf_status (*run)(void *backend, const sf_op_call *call);
+
+    /*
+     * Since 1.1. Bit i: the output may be exactly input i, where that has the output's type and
+     * shape and is contiguous. It may still be memory of its own. SF_IN_PLACE(i) is such a bit.
+     */
+    uint32_t in_place;
 } sf_op_entry;
+
+#define SF_IN_PLACE(input) (1u << (input))
 
 /* One device that a plugin can open. */
 typedef struct sf_device_info {
@@ -172,6 +181,12 @@ typedef struct sf_plugin {
 
     /* Waits until all that was asked for is done. NULL: always done. */
     sf_status (*synchronize)(void *backend);
+
+    /*
+     * Since 1.1. Host memory in bytes that the open backend takes at most for itself, beside buffers
+     * and workspaces: stacks of its threads, what it packs into. For plans of memory. NULL: none.
+     */
+    uint64_t (*memory_bytes)(void *backend);
 } sf_plugin;
 
 /* ------------------------------------------------------------------------------------------------

@@ -81,17 +81,23 @@ static sf_value second_norm(sf_graph *graph, sf_value x, const sf_resnet *resnet
     return x;
 }
 
-sf_value sf_resnet_block(sf_graph *graph, sf_value x, const sf_resnet *resnet) {
-    sf_value h = sf_layer_group_norm(graph, "norm1", x, resnet->groups, resnet->epsilon);
-    h = sf_activate(graph, h, resnet->activation);
+/* What goes around the block: x in the block's size and channels. */
+static sf_value shortcut(sf_graph *graph, sf_value x, const sf_resnet *resnet) {
     x = resample(graph, x, resnet->resample);
-    h = resample(graph, h, resnet->resample);
+    if (sf_value_dim(graph, x, 3) != resnet->out_channels)
+        x = sf_layer_linear(graph, "conv_shortcut", x, resnet->out_channels, SF_WITH_BIAS);
+    return x;
+}
+
+/* The shortcut comes first: where it is a tensor of its own, norm1 may then write over x. */
+sf_value sf_resnet_block(sf_graph *graph, sf_value x, const sf_resnet *resnet) {
+    sf_value around = shortcut(graph, x, resnet);
+    sf_value h = sf_layer_group_norm(graph, "norm1", x, resnet->groups, resnet->epsilon);
+    h = resample(graph, sf_activate(graph, h, resnet->activation), resnet->resample);
     h = sf_layer_conv2d_same(graph, "conv1", h, resnet->out_channels, 3);
     h = sf_activate(graph, second_norm(graph, h, resnet), resnet->activation);
     h = sf_layer_conv2d_same(graph, "conv2", h, resnet->out_channels, 3);
-    if (sf_value_dim(graph, x, 3) != resnet->out_channels)
-        x = sf_layer_linear(graph, "conv_shortcut", x, resnet->out_channels, SF_WITH_BIAS);
-    sf_value sum = sf_add(graph, h, x);
+    sf_value sum = sf_add(graph, h, around);
     if (resnet->output_scale == 1)
         return sum;
     return sf_affine(graph, sum, (float)(1 / resnet->output_scale), 0);

@@ -5,6 +5,7 @@
 #include "models/component.h"
 
 #include "core/memory.h"
+#include "core/process.h"
 #include "plugins/registry.h"
 
 struct sf_component {
@@ -86,6 +87,20 @@ static bool fits_plan(const sf_component *component, const sf_bound *bound) {
     return true;
 }
 
+/* What the process has beside the plan: all of it now, without weights, and the results to come. */
+static uint64_t bytes_beside(const sf_component *component) {
+    sf_tensors_release_pages(component->model->weights);
+    uint64_t bytes = sf_process_resident_bytes();
+    for (int i = 0; i < sf_plan_n_outputs(component->plan); i++)
+        bytes += sf_spec_bytes(sf_plan_output_spec(component->plan, i));
+    return bytes;
+}
+
+static sf_status fit_plan(sf_component *component) {
+    uint64_t most = component->ctx->options.max_memory;
+    return sf_plan_fit(component->plan, most, most ? bytes_beside(component) : 0);
+}
+
 static sf_status make_plan(sf_component *component, sf_bound *bound) {
     const sf_model *model = component->model;
     sf_plan_options options = {0};
@@ -96,6 +111,11 @@ static sf_status make_plan(sf_component *component, sf_bound *bound) {
     sf_bound_add_inputs(bound, graph);
     model->role->build(graph, model->config, bound, component->compute);
     SF_TRY(sf_plan_new(component->ctx, graph, &options, &component->plan));
+    sf_status status = fit_plan(component);
+    if (status != SF_OK) {
+        drop_plan(component);
+        return status;
+    }
     component->n_plan_inputs = bound->count;
     component->n_plans++;
     return SF_OK;

@@ -55,8 +55,7 @@ static sf_status to_image(sf_context *ctx, const float *picture, const sf_spec *
     return SF_OK;
 }
 
-sf_status sf_decode_stage_run(sf_drawing *drawing, sf_image **image) {
-    SF_TRY(sf_stage_run(&drawing->decode_stage, 0, 0));
+static sf_status read_picture(sf_drawing *drawing, sf_image **image) {
     sf_plan *plan = drawing->decode_stage.plan;
     int output = sf_plan_find_output(plan, "picture");
     const sf_spec *spec = sf_plan_output_spec(plan, output);
@@ -67,5 +66,15 @@ sf_status sf_decode_stage_run(sf_drawing *drawing, sf_image **image) {
     if (status == SF_OK)
         status = to_image(drawing->ctx, picture, spec, image);
     sf_free(drawing->ctx, picture);
+    return status;
+}
+
+/* The U-Net rests meanwhile: of its weights and the decoder's activations one is there at a time. */
+sf_status sf_decode_stage_run(sf_drawing *drawing, sf_image **image) {
+    sf_stage_rest(&drawing->denoise_stage);
+    sf_status status = sf_stage_run(&drawing->decode_stage, 0, 0);
+    if (status == SF_OK)
+        status = read_picture(drawing, image);
+    sf_stage_rest(&drawing->decode_stage);
     return status;
 }

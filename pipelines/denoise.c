@@ -20,7 +20,8 @@ static sf_value ask_unet(const sf_drawing *drawing, sf_graph *graph, sf_value x,
     sf_unet_inputs inputs = sf_unet_inputs_none();
     inputs.sample = sf_cast(graph, sf_permute(graph, x, (const int[]){0, 2, 3, 1}), compute);
     inputs.timestep = sf_input(graph, "timestep", SF_F32, SF_DIMS(1));
-    sf_value embeddings = sf_input(graph, "embeddings", SF_F32, 3, drawing->embedding_spec.dims);
+    sf_value embeddings =
+        sf_settled_input(graph, "embeddings", SF_F32, 3, drawing->embedding_spec.dims);
     inputs.encoder_hidden_states = sf_cast(graph, embeddings, compute);
     sf_value answer = sf_cast(graph, sf_unet_build(graph, config, &inputs), SF_F32);
     return sf_permute(graph, answer, (const int[]){0, 3, 1, 2});
@@ -55,6 +56,8 @@ static sf_status feed(void *user, sf_plan *plan) {
     SF_TRY(write_input(plan, "timestep", &drawing->timestep, sizeof(float)));
     if (drawing->guided)
         SF_TRY(write_input(plan, "guidance", coefficients, sizeof coefficients));
+    if (sf_plan_holds(plan, sf_plan_find_input(plan, "embeddings")))
+        return SF_OK;
     return write_input(plan, "embeddings", drawing->embeddings, drawing->embeddings_bytes);
 }
 

@@ -6,6 +6,7 @@ libsfumato_internal_la_SOURCES += pipelines/drawing.c
 libsfumato_internal_la_SOURCES += pipelines/find_model.c
 libsfumato_internal_la_SOURCES += pipelines/inspect.c
 libsfumato_internal_la_SOURCES += pipelines/load.c
+libsfumato_internal_la_SOURCES += pipelines/memory.c
 libsfumato_internal_la_SOURCES += pipelines/model_hash.c
 libsfumato_internal_la_SOURCES += pipelines/pipeline.h
 libsfumato_internal_la_SOURCES += pipelines/recipe.c

@@ -8,6 +8,7 @@
  *   decode.c    latents -> autoencoder -> pixels
  *   text2img.c  runs the stages in turn, makes the pictures
  *   describe.c  tells what would be done
+ *   memory.c    how much memory that takes
  */
 #ifndef SF_PIPELINES_PIPELINE_H
 #define SF_PIPELINES_PIPELINE_H
@@ -33,6 +34,15 @@ struct sf_pipeline {
 /* The folder's last part: how people call the model. Borrowed. */
 const char *sf_pipeline_name(const sf_pipeline *pipeline);
 
+/* Bytes of the process' memory, as planned. */
+typedef struct sf_memory_use {
+    uint64_t base;      /* what the process had before the stages ran; 0: not known */
+    uint64_t stages[3]; /* text, denoise, decode: all of the process while each is at work */
+    uint64_t peak;      /* the largest of them */
+    uint64_t least;     /* the smallest limit that could be kept */
+    uint64_t limit;     /* the context's; 0: none */
+} sf_memory_use;
+
 /* One call of sf_pipeline_generate(). */
 typedef struct sf_drawing {
     sf_pipeline *pipeline;       /* borrowed */
@@ -47,6 +57,7 @@ typedef struct sf_drawing {
     size_t embeddings_bytes;
     sf_spec embedding_spec;
     sf_stage text_stage, denoise_stage, decode_stage;
+    sf_memory_use memory;
 
     /* while a picture is drawn */
     sf_eager *eager;
@@ -70,6 +81,12 @@ sf_sampler_options sf_drawing_sampler_options(const sf_drawing *drawing);
 void sf_text_stage_init(sf_drawing *drawing);
 void sf_denoise_stage_init(sf_drawing *drawing);
 void sf_decode_stage_init(sf_drawing *drawing);
+
+/*
+ * Plans the memory of the drawing, all of whose stages are planned: fills drawing->memory. Streams
+ * weights where the context's limit asks for it; SF_ERROR_MEMORY where that is not enough.
+ */
+sf_status sf_drawing_fit(sf_drawing *drawing);
 
 /* Tokenizes and encodes the prompts into drawing->embeddings. */
 sf_status sf_text_stage_run(sf_drawing *drawing);

@@ -31,13 +31,27 @@ sf_status sf_stage_plan(sf_stage *stage, bool no_memory) {
     return status == SF_OK ? SF_OK : sf_fail_in(stage->ctx, status, "stage %s", stage->name);
 }
 
+sf_status sf_stage_fit(sf_stage *stage) {
+    sf_status status = sf_plan_fit(stage->plan, stage->ctx->options.max_memory, stage->beside);
+    return status == SF_OK ? SF_OK : sf_fail_in(stage->ctx, status, "stage %s", stage->name);
+}
+
+void sf_stage_rest(sf_stage *stage) {
+    sf_plan_rest(stage->plan);
+    sf_tensors_release_pages(stage->weights);
+}
+
 void sf_stage_clear(sf_stage *stage) {
+    sf_stage_rest(stage);
     sf_plan_free(stage->plan);
     stage->plan = NULL;
 }
 
 static sf_status run_once(sf_stage *stage, int32_t *n_nonfinite) {
-    SF_TRY(sf_stage_plan(stage, false));
+    if (!stage->plan) {
+        SF_TRY(sf_stage_plan(stage, false));
+        SF_TRY(sf_stage_fit(stage));
+    }
     SF_TRY(stage->feed(stage->user, stage->plan));
     SF_TRY(sf_plan_run(stage->plan));
     return sf_plan_read(stage->plan, sf_plan_find_output(stage->plan, SF_STAGE_CHECK), n_nonfinite,

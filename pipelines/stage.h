@@ -26,11 +26,15 @@ struct sf_stage {
     sf_status (*feed)(void *user, sf_plan *plan);
     const sf_tensors *weights; /* borrowed */
     sf_dtype compute;
-    sf_plan *plan; /* owned */
+    sf_plan *plan;   /* owned */
+    uint64_t beside; /* bytes that the process has while the stage runs, beside its plan's */
 };
 
 /* Plans the stage if it is not planned yet. no_memory: only to look at (--dry-run). */
 sf_status sf_stage_plan(sf_stage *stage, bool no_memory);
+
+/* Fits the plan into the context's limit of memory, with `beside` set. */
+sf_status sf_stage_fit(sf_stage *stage);
 
 /*
  * Feeds and runs. step counts from 1 and n_steps is their number, for messages; n_steps 0: the
@@ -38,7 +42,13 @@ sf_status sf_stage_plan(sf_stage *stage, bool no_memory);
  */
 sf_status sf_stage_run(sf_stage *stage, int step, int n_steps);
 
-void sf_stage_clear(sf_stage *stage);
+/*
+ * Between runs: gives the arena back and lets the weights' pages go, so that a stage takes memory
+ * only while it is at work. The next run brings both back.
+ */
+void sf_stage_rest(sf_stage *stage);
+
+void sf_stage_clear(sf_stage *stage); /* and rests */
 
 /* Adds the check of `result` to the graph's outputs. */
 void sf_stage_add_check(sf_graph *graph, sf_value result);

@@ -42,6 +42,8 @@ sf_status sf_text_stage_run(sf_drawing *drawing) {
     SF_TRY(tokenize(drawing));
     SF_TRY(sf_stage_run(&drawing->text_stage, 0, 0));
     sf_plan *plan = drawing->text_stage.plan;
-    return sf_plan_read(plan, sf_plan_find_output(plan, "embeddings"), drawing->embeddings,
-                        drawing->embeddings_bytes);
+    sf_status status = sf_plan_read(plan, sf_plan_find_output(plan, "embeddings"),
+                                    drawing->embeddings, drawing->embeddings_bytes);
+    sf_stage_clear(&drawing->text_stage); /* it runs once a drawing */
+    return status;
 }

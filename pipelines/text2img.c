@@ -164,8 +164,13 @@ static sf_status prepare(sf_drawing *drawing) {
     SF_TRY(sf_plan_options_for(drawing->ctx, &options));
     SF_TRY(sf_eager_new(drawing->ctx, &options, &drawing->eager));
     /* A picture that does not fit in memory is refused here, before any work is done for it. */
-    SF_TRY(sf_stage_plan(&drawing->denoise_stage, false));
-    SF_TRY(sf_stage_plan(&drawing->decode_stage, false));
+    sf_stage *const stages[] = {&drawing->denoise_stage, &drawing->decode_stage,
+                                &drawing->text_stage};
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        SF_TRY(sf_stage_plan(stages[i], false));
+        sf_stage_rest(stages[i]);
+    }
+    SF_TRY(sf_drawing_fit(drawing));
     SF_TRY(report(drawing, "text", 0, begin));
     SF_TRY(sf_text_stage_run(drawing));
     return report(drawing, "text", 1, begin);

@@ -7,7 +7,8 @@
  * relative).
  *
  * Outputs are NaN before the run and have guards around them, so that a kernel which leaves elements
- * out or writes past the end does not pass. An op that a plan would write in simpler ones counts as
+ * out or writes past the end does not pass. Where the backend says that an op may write over an input,
+ * it does so once more. An op that a plan would write in simpler ones counts as
  * lacking.
  */
 #include <math.h>
@@ -19,8 +20,13 @@
 #include "core/rng.h"
 #include "plugins/registry.h"
 
-/* How inputs lie in memory. */
-typedef enum variant { CONTIGUOUS, TRANSPOSED, N_VARIANTS } variant;
+/* How inputs lie in memory; IN_PLACE + i: the output is written over input i. */
+typedef enum variant {
+    CONTIGUOUS,
+    TRANSPOSED,
+    IN_PLACE,
+    N_VARIANTS = IN_PLACE + SF_MAX_INPUTS
+} variant;
 
 static const sf_dtype float_types[] = {SF_F32, SF_F16, SF_BF16};
 #define N_FLOAT_TYPES (sizeof float_types / sizeof *float_types)
@@ -110,7 +116,7 @@ static sf_value add_input(sf_graph *graph, const cell *c, int input) {
     char name[16];
     snprintf(name, sizeof name, "%d", input);
     sf_spec spec = input_spec(c, input);
-    if (c->variant == CONTIGUOUS || spec.n_dims < 2)
+    if (c->variant != TRANSPOSED || spec.n_dims < 2)
         return sf_input(graph, name, spec.dtype, spec.n_dims, spec.dims);
     int64_t reversed[SF_MAX_DIMS];
     int order[SF_MAX_DIMS];
@@ -161,9 +167,8 @@ static bool is_poison(const unsigned char *bytes, size_t count) {
     return true;
 }
 
-/* Runs into the block; *result gets all of the block. */
-static sf_status run_into(grid *g, sf_plan *plan, sf_device_tensor *block, size_t bytes,
-                          unsigned char *result) {
+/* The plan's output in the middle of the block. */
+static sf_tensor_desc inside(const sf_plan *plan, const sf_device_tensor *block) {
     sf_tensor_desc output = {.buffer = block->desc.buffer, .offset = GUARD};
     const sf_spec *spec = sf_plan_output_spec(plan, 0);
     int64_t stride = 1;
@@ -174,7 +179,27 @@ static sf_status run_into(grid *g, sf_plan *plan, sf_device_tensor *block, size_
         output.strides[axis] = stride;
         stride *= spec->dims[axis];
     }
+    return output;
+}
+
+/* The plan's number of the op's input that is written over; absent inputs have none. */
+static int overwritten_input(const cell *c) {
+    int number = 0;
+    for (int i = 0; i < (int)c->variant - IN_PLACE; i++)
+        number += is_present(&c->op_case->inputs[i]);
+    return number;
+}
+
+/* Runs into the block; *result gets all of the block. data: the input that lies there, or NULL. */
+static sf_status run_into(grid *g, const cell *c, sf_plan *plan, sf_device_tensor *block,
+                          size_t bytes, void *const *data, unsigned char *result) {
+    sf_tensor_desc output = inside(plan, block);
     SF_TRY(sf_plan_bind_output(plan, 0, &output));
+    if (data) {
+        int input = overwritten_input(c);
+        SF_TRY(sf_backend_upload(block->backend, output.buffer, GUARD, data[input], bytes));
+        SF_TRY(sf_plan_bind_input(plan, input, &output));
+    }
     SF_TRY(sf_plan_run(plan));
     SF_TRY(sf_device_tensor_read(block, result, bytes + 2 * GUARD));
     if (!is_poison(result, GUARD) || !is_poison(result + GUARD + bytes, GUARD))
@@ -182,9 +207,10 @@ static sf_status run_into(grid *g, sf_plan *plan, sf_device_tensor *block, size_
     return SF_OK;
 }
 
-/* *result is freed by the caller; the output begins at GUARD. */
-static sf_status run_plan(grid *g, sf_plan *plan, sf_backend *backend, void *const *data,
-                          unsigned char **result) {
+/* *result is freed by the caller; the output begins at GUARD. The reference never runs in place. */
+static sf_status run_plan(grid *g, const cell *c, sf_plan *plan, sf_backend *backend,
+                          void *const *data, bool is_tested, unsigned char **result) {
+    bool in_place = is_tested && c->variant >= IN_PLACE;
     sf_device_tensor *block = NULL;
     size_t bytes = sf_spec_bytes(sf_plan_output_spec(plan, 0));
     for (int i = 0; i < sf_plan_n_inputs(plan); i++)
@@ -192,7 +218,7 @@ static sf_status run_plan(grid *g, sf_plan *plan, sf_backend *backend, void *con
     *result = sf_alloc(g->ctx, bytes + 2 * GUARD, 1);
     sf_status status = *result ? poisoned_block(backend, bytes, &block) : SF_ERROR_MEMORY;
     if (status == SF_OK)
-        status = run_into(g, plan, block, bytes, *result);
+        status = run_into(g, c, plan, block, bytes, in_place ? data : NULL, *result);
     sf_device_tensor_free(block);
     return status;
 }
@@ -234,9 +260,12 @@ static void describe(const cell *c, char *text, size_t bytes) {
         used += (size_t)snprintf(text + used, bytes - used, "%s%s", i ? ", " : "",
                                  is_present(&spec) ? sf_spec_text(&spec, shape) : "-");
     }
+    char how[32] = "";
+    if (c->variant >= IN_PLACE)
+        snprintf(how, sizeof how, ", in place of input %d", (int)c->variant - IN_PLACE);
     if (used < bytes)
         snprintf(text + used, bytes - used, "%s, case %d",
-                 c->variant == TRANSPOSED ? ", views" : "",
+                 c->variant == TRANSPOSED ? ", views" : how,
                  (int)(c->op_case - sf_op_get(c->op)->cases));
 }
 
@@ -260,8 +289,8 @@ static sf_status compute_cell(grid *g, const cell *c, double *worst) {
         }
         fill(g, c, spec, data[i]);
     }
-    SF_TRY_OUT(run_plan(g, reference, g->reference, data, &results[1]));
-    SF_TRY_OUT(run_plan(g, tested, g->tested, data, &results[0]));
+    SF_TRY_OUT(run_plan(g, c, reference, g->reference, data, false, &results[1]));
+    SF_TRY_OUT(run_plan(g, c, tested, g->tested, data, true, &results[0]));
     *worst = compare(sf_plan_output_spec(tested, 0), sf_op_get(c->op)->flags & SF_OP_EXACT,
                      results[0] + GUARD, results[1] + GUARD);
 out:
@@ -312,15 +341,37 @@ static bool has_view_input(const cell *c) {
     return false;
 }
 
+/* Whether the output may be where input i is. */
+static bool may_overwrite(const grid *g, const cell *c, int i) {
+    if (i >= count_inputs(c->op_case) || !(sf_backend_in_place(g->tested, c->op) >> i & 1))
+        return false;
+    sf_spec inputs[SF_MAX_INPUTS], output;
+    int n_inputs = count_inputs(c->op_case);
+    for (int k = 0; k < n_inputs; k++)
+        inputs[k] = input_spec(c, k);
+    if (sf_op_get(c->op)->infer(g->ctx, inputs, n_inputs, &c->op_case->attributes, &output) !=
+        SF_OK)
+        return false;
+    sf_spec_normalize(&output);
+    return sf_spec_equal(&inputs[i], &output);
+}
+
+static bool is_wanted(const grid *g, const cell *c) {
+    if (c->float_type != SF_F32 && !has_f32_input(c))
+        return false;
+    if (c->variant == TRANSPOSED)
+        return has_view_input(c);
+    return c->variant < IN_PLACE || may_overwrite(g, c, (int)c->variant - IN_PLACE);
+}
+
 static sf_status check_op(grid *g, sf_op_id id) {
     const sf_op *op = sf_op_get(id);
     for (int i = 0; i < op->n_cases; i++)
         for (size_t t = 0; t < N_FLOAT_TYPES; t++)
             for (int v = 0; v < N_VARIANTS; v++) {
                 cell c = {id, &op->cases[i], float_types[t], (variant)v};
-                if ((t > 0 && !has_f32_input(&c)) || (v == TRANSPOSED && !has_view_input(&c)))
-                    continue;
-                SF_TRY(check_cell(g, &c));
+                if (is_wanted(g, &c))
+                    SF_TRY(check_cell(g, &c));
             }
     return SF_OK;
 }

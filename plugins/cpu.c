@@ -21,4 +21,5 @@ const sf_plugin sf_plugin_cpu = {
     .probe = cpu_probe,
     .open = cpu_open,
     .close = cpu_close,
+    .memory_bytes = cpu_memory_bytes,
 };

@@ -2,8 +2,9 @@
  * attention: the keys block by block for each panel of queries, without the matrix of scores (Dao et
  * al. 2022, 2023).
  *
- * First the keys are turned over and the values put into tiles, as f32 in the workspace, for as many
- * heads as MOST_PACKED_BYTES has room for. Then each panel of queries of each of these heads is an
+ * First the keys are turned over and the values put into tiles, as f32 in the workspace (as bf16 where
+ * all is stored so and the processor has units for it), for as many heads as MOST_PACKED_BYTES has room
+ * for in f32. Then each panel of queries of each of these heads is an
  * item, with scores, weights and results in its thread's scratch memory. What a panel does depends
  * on no other one, so results do not depend on the number of threads.
  */
@@ -41,6 +42,7 @@ typedef struct attention {
     const sf_tensor_desc *q, *k, *v, *y;
     sf_tensor_desc mask; /* expanded to [B, heads, T, S]; SF_NONE: none */
     int64_t heads, T, S, D, E;
+    bool in_bf16;         /* see attend_bf16 */
     float *keys, *values; /* packed; keys_room and values_room floats a head */
     int64_t keys_room, values_room;
     int64_t first; /* of the heads that are packed, of all B * heads */
@@ -89,12 +91,26 @@ static void *row_of(const cpu_matrix *x, int64_t row) {
 
 /* ---- keys and values of some heads ---- */
 
+/* n numbers of a dimension that is summed over, in lanes: in bf16 these are pairs. */
+static int64_t lanes_of(const attention *a, int64_t n) {
+    return a->in_bf16 ? cpu_divide_up(n, 2) : n;
+}
+
+/* Rows of queries or keys, turned over. In bf16 they are not scaled, lest they are rounded again. */
+static void turn(const attention *a, const cpu_matrix *x, int64_t rows, float scale, float *target,
+                 int64_t width) {
+    if (a->in_bf16)
+        a->kernels->pack_rows_bf16(x, 0, rows, 0, a->D, target);
+    else
+        a->kernels->turn(x, rows, a->D, scale, target, width);
+}
+
 static void pack_keys(const attention *a, int64_t head, int64_t first, int64_t end) {
     int vector = a->kernels->vector;
     float *keys = a->keys + (head - a->first) * a->keys_room;
     for (int64_t s = first; s < end; s += vector) {
         cpu_matrix k = head_of(a->k, head, a->heads, s);
-        a->kernels->turn(&k, cpu_smaller(vector, end - s), a->D, 1, keys + s * a->D, vector);
+        turn(a, &k, cpu_smaller(vector, end - s), 1, keys + s * lanes_of(a, a->D), vector);
     }
 }
 
@@ -114,13 +130,34 @@ static void pack_values(const attention *a, int64_t head, int64_t first, int64_t
     }
 }
 
+/* The same in pairs of keys; the last one's other half is 0. */
+static void pack_value_pairs(const attention *a, int64_t head, int64_t first, int64_t end) {
+    cpu_matrix v = head_of(a->v, head, a->heads, 0);
+    float *values = a->values + (head - a->first) * a->values_room;
+    for (int64_t s = first; s < end; s += 2) {
+        int64_t start = s / CPU_ATTEND_KEYS * CPU_ATTEND_KEYS;
+        int64_t n_pairs = lanes_of(a, cpu_smaller(CPU_ATTEND_KEYS, a->S - start));
+        const uint16_t *row = row_of(&v, s), *next = s + 1 < a->S ? row_of(&v, s + 1) : NULL;
+        float *at = values + start / 2 * tiled(a->E) + (s - start) / 2 * CPU_ATTEND_TILE;
+        for (int64_t e = 0; e < a->E; e += CPU_ATTEND_TILE, at += n_pairs * CPU_ATTEND_TILE) {
+            uint32_t tile[CPU_ATTEND_TILE] = {0};
+            for (int64_t i = 0; i < CPU_ATTEND_TILE && e + i < a->E; i++)
+                tile[i] = row[e + i] | (next ? (uint32_t)next[e + i] << 16 : 0);
+            memcpy(at, tile, sizeof tile);
+        }
+    }
+}
+
 static void pack_item(void *user, int64_t item, cpu_thread *thread) {
     const attention *a = user;
     int64_t head = a->first + item / a->n_key_items;
     int64_t first = item % a->n_key_items * KEYS_OF_ITEM;
     int64_t end = cpu_smaller(first + KEYS_OF_ITEM, a->S);
     pack_keys(a, head, first, end);
-    pack_values(a, head, first, end, (float *)thread->scratch);
+    if (a->in_bf16)
+        pack_value_pairs(a, head, first, end);
+    else
+        pack_values(a, head, first, end, (float *)thread->scratch);
 }
 
 /* ---- a panel of queries ---- */
@@ -144,8 +181,9 @@ static panel panel_of(const attention *a, int64_t head, int64_t index, cpu_threa
     p.mask = weights + CPU_ATTEND_KEYS * p.width;
     p.attend = (cpu_attend){.vectors = (int)vectors,
                             .S = a->S,
-                            .D = a->D,
+                            .D = lanes_of(a, a->D),
                             .E = tiled(a->E),
+                            .scale = a->attributes->scale,
                             .queries = p.queries,
                             .keys = a->keys + (head - a->first) * a->keys_room,
                             .values = a->values + (head - a->first) * a->values_room,
@@ -161,7 +199,7 @@ static panel panel_of(const attention *a, int64_t head, int64_t index, cpu_threa
 
 static void start(const attention *a, const panel *p) {
     cpu_matrix q = head_of(a->q, p->head, a->heads, p->attend.first_query);
-    a->kernels->turn(&q, p->n_queries, a->D, a->attributes->scale, p->queries, p->width);
+    turn(a, &q, p->n_queries, a->attributes->scale, p->queries, p->width);
     for (int64_t i = 0; i < p->width; i++) {
         p->attend.references[i] = -FLT_MAX;
         p->attend.sums[i] = 0;
@@ -204,7 +242,10 @@ static void attend_item(void *user, int64_t item, cpu_thread *thread) {
         int64_t end = cpu_smaller(first + CPU_ATTEND_KEYS, n_keys);
         if (p.attend.mask)
             turn_mask(a, &p, first, end - first);
-        a->kernels->attend(&p.attend, first, end);
+        if (a->in_bf16)
+            a->kernels->attend_bf16(&p.attend, first, end);
+        else
+            a->kernels->attend(&p.attend, first, end);
     }
     finish(a, &p);
 }
@@ -252,6 +293,8 @@ static sf_status run(void *instance, const sf_op_call *call) {
         return SF_OK;
     }
     a.kernels = backend->kernels;
+    a.in_bf16 = a.kernels->attend_bf16 && a.q->dtype == SF_BF16 && a.k->dtype == SF_BF16 &&
+                a.v->dtype == SF_BF16;
     a.keys = ref_take(&scratch, at_once * a.keys_room, sizeof(float));
     a.values = ref_take(&scratch, at_once * a.values_room, sizeof(float));
     a.n_panels = cpu_divide_up(a.T, CPU_ATTEND_VECTORS * a.kernels->vector);

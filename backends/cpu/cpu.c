@@ -8,6 +8,8 @@
 
 #include "backends/cpu/threads.h"
 
+#define STACK_BYTES (UINT64_C(64) << 10)
+
 /* ---- the entries: entries.def names the ops that have one of their own ---- */
 
 #define CPU_OP(name) extern const sf_op_entry cpu_##name;
@@ -110,6 +112,11 @@ sf_status cpu_probe(const sf_host *host, int index, sf_device_info *device) {
 
 void cpu_parallel(cpu_backend *backend, int64_t n_items, cpu_task task, void *user) {
     cpu_pool_run(backend->pool, &backend->caller, n_items, task, user);
+}
+
+/* Scratch of all threads, and as much of their stacks as kernels use. */
+uint64_t cpu_memory_bytes(void *backend) {
+    return (uint64_t)cpu_n_threads(backend) * (CPU_SCRATCH_BYTES + STACK_BYTES);
 }
 
 int cpu_n_threads(const cpu_backend *backend) {

@@ -22,6 +22,7 @@ typedef struct cpu_backend {
 
 sf_status cpu_open(const sf_host *host, int index, void **backend);
 void cpu_close(void *backend);
+uint64_t cpu_memory_bytes(void *backend);
 
 /* "AMD EPYC, 2 threads, avx512"; fails where SFUMATO_CPU_ISA or SFUMATO_THREADS is no use. */
 sf_status cpu_probe(const sf_host *host, int index, sf_device_info *device);

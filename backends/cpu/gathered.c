@@ -28,26 +28,32 @@ static int64_t find_pixel(const cpu_convolution *c, int64_t row, int64_t u, int6
 }
 
 static void fetch(const cpu_product *p, int64_t group, int64_t first_row, int64_t rows,
-                  int64_t first_inner, int64_t inner, float *a) {
+                  int64_t first_inner, int64_t inner, void *rows_of_a) {
     const cpu_convolution *c = p->a;
     int64_t taps = taps_of(c), channels = inner / taps, element = ref_element_bytes(c->x.dtype);
     int64_t channel = group * (c->C / c->a.groups) + first_inner / taps;
+    int64_t bytes = channels * (p->in_bf16 ? 2 : 4);
+    char *a = rows_of_a;
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t t = 0; t < taps; t++, a += channels) {
+        for (int64_t t = 0; t < taps; t++, a += bytes) {
             int64_t pixel = find_pixel(c, first_row + i, t / c->KW, t % c->KW);
             const char *source = (const char *)c->x.data + (pixel + channel) * element;
             if (pixel >= 0)
-                p->kernels->widen(c->x.dtype, source, a, channels);
+                cpu_product_load(p, c->x.dtype, source, a, channels);
             else
-                memset(a, 0, (size_t)channels * sizeof *a);
+                memset(a, 0, (size_t)bytes);
         }
 }
 
 static void pack(const cpu_product *p, int64_t group, int64_t first, int64_t columns,
-                 int64_t first_inner, int64_t inner, float *panels) {
+                 int64_t first_inner, int64_t inner, void *panels) {
     const cpu_convolution *c = p->b;
-    p->kernels->pack_filters(&c->weight, group * p->N + first, columns, first_inner, inner,
-                             taps_of(c), panels);
+    if (p->in_bf16)
+        p->kernels->pack_filters_bf16(&c->weight, group * p->N + first, columns, first_inner, inner,
+                                      taps_of(c), panels);
+    else
+        p->kernels->pack_filters(&c->weight, group * p->N + first, columns, first_inner, inner,
+                                 taps_of(c), panels);
 }
 
 static void finish(const cpu_product *p, int64_t group, float *sums, int64_t sums_stride,
@@ -62,6 +68,8 @@ void cpu_gathered_run(cpu_backend *backend, const cpu_convolution *c) {
                            .K = c->C / c->a.groups * taps_of(c),
                            .inner_unit = taps_of(c),
                            .n_products = c->a.groups,
+                           .in_bf16 =
+                               cpu_product_in_bf16(backend->kernels, c->x.dtype, c->weight.dtype),
                            .fetch = fetch,
                            .a = c,
                            .pack = pack,

@@ -239,4 +239,5 @@ const sf_op_entry cpu_group_norm = {
     .supports = cpu_supports_plain_floats,
     .workspace = workspace,
     .run = run,
+    .in_place = SF_IN_PLACE(0),
 };

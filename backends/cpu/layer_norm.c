@@ -54,6 +54,7 @@ const sf_op_entry cpu_layer_norm = {
     .supports = cpu_supports_plain_floats,
     .workspace = workspace,
     .run = run_layer_norm,
+    .in_place = SF_IN_PLACE(0),
 };
 
 const sf_op_entry cpu_rms_norm = {
@@ -62,4 +63,5 @@ const sf_op_entry cpu_rms_norm = {
     .supports = cpu_supports_plain_floats,
     .workspace = workspace,
     .run = run_rms_norm,
+    .in_place = SF_IN_PLACE(0),
 };

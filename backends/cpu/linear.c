@@ -45,29 +45,29 @@ static void dot_item(void *user, int64_t item, cpu_thread *thread) {
 /* ---- many rows ---- */
 
 static void fetch(const cpu_product *p, int64_t index, int64_t first_row, int64_t rows,
-                  int64_t first_inner, int64_t inner, float *a) {
+                  int64_t first_inner, int64_t inner, void *a) {
     const cpu_matrix *x = p->a;
     (void)index;
     for (int64_t i = 0; i < rows; i++) {
         int64_t offset = (first_row + i) * x->row_stride + first_inner;
         const void *source = (const char *)x->data + offset * ref_element_bytes(x->dtype);
-        p->kernels->widen(x->dtype, source, a + i * inner, inner);
+        cpu_product_load(p, x->dtype, source, (char *)a + i * inner * (p->in_bf16 ? 2 : 4), inner);
     }
 }
 
 void cpu_product_set_rows(cpu_product *product, const cpu_matrix *x) {
     product->a = x;
     product->fetch = fetch;
-    if (x->dtype == SF_F32) {
+    if (x->dtype == (product->in_bf16 ? SF_BF16 : SF_F32)) {
         product->direct = x->data;
         product->direct_stride = x->row_stride;
     }
 }
 
 static void pack(const cpu_product *p, int64_t index, int64_t first, int64_t columns,
-                 int64_t first_inner, int64_t inner, float *panels) {
+                 int64_t first_inner, int64_t inner, void *panels) {
     (void)index;
-    p->kernels->pack_rows(p->b, first, columns, first_inner, inner, panels);
+    cpu_product_pack_rows(p, p->b, first, columns, first_inner, inner, panels);
 }
 
 static sf_status run(void *instance, const sf_op_call *call) {
@@ -89,8 +89,14 @@ static sf_status run(void *instance, const sf_op_call *call) {
         cpu_parallel(backend, cpu_divide_up(N, FEW_COLUMNS), dot_item, &few);
         return SF_OK;
     }
-    cpu_product product = {
-        .M = M, .N = N, .K = K, .n_products = 1, .pack = pack, .b = &weight, .epilogue = epilogue};
+    cpu_product product = {.M = M,
+                           .N = N,
+                           .K = K,
+                           .n_products = 1,
+                           .in_bf16 = cpu_product_in_bf16(backend->kernels, x.dtype, weight.dtype),
+                           .pack = pack,
+                           .b = &weight,
+                           .epilogue = epilogue};
     cpu_product_set_rows(&product, &x);
     cpu_product_run(backend, &product);
     return SF_OK;
@@ -102,4 +108,5 @@ const sf_op_entry cpu_linear = {
     .supports = cpu_supports_plain_floats,
     .workspace = workspace,
     .run = run,
+    .in_place = SF_IN_PLACE(3),
 };

@@ -8,8 +8,8 @@ static uint64_t workspace(const sf_op_call *call) {
 }
 
 static void pack(const cpu_product *p, int64_t set, int64_t first, int64_t columns,
-                 int64_t first_inner, int64_t inner, float *panels) {
-    p->kernels->pack_rows(p->b, set * p->N + first, columns, first_inner, inner, panels);
+                 int64_t first_inner, int64_t inner, void *panels) {
+    cpu_product_pack_rows(p, p->b, set * p->N + first, columns, first_inner, inner, panels);
 }
 
 static void finish(const cpu_product *p, int64_t index, float *sums, int64_t sums_stride,
@@ -35,6 +35,7 @@ static sf_status run(void *instance, const sf_op_call *call) {
                            .K = ref_columns(ref_input(call, 1)),
                            .n_products = 1,
                            .n_sets = 2,
+                           .in_bf16 = cpu_product_in_bf16(backend->kernels, x.dtype, weight.dtype),
                            .pack = pack,
                            .b = &weight,
                            .epilogue = {.bias = ref_load(&scratch, ref_input(call, 2)),

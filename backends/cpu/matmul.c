@@ -59,23 +59,26 @@ static cpu_matrix matrix_at(const sf_tensor_desc *x, int64_t index, int row_axis
 }
 
 static void fetch(const cpu_product *p, int64_t index, int64_t first_row, int64_t rows,
-                  int64_t first_inner, int64_t inner, float *target) {
+                  int64_t first_inner, int64_t inner, void *target) {
     const batch *all = p->a;
     cpu_matrix a = matrix_at(&all->a, index, all->a.n_dims - 2);
     for (int64_t i = 0; i < rows; i++) {
         int64_t offset = (first_row + i) * a.row_stride + first_inner;
         const char *source = (const char *)a.data + offset * ref_element_bytes(a.dtype);
-        p->kernels->widen(a.dtype, source, target + i * inner, inner);
+        cpu_product_load(p, a.dtype, source, (char *)target + i * inner * (p->in_bf16 ? 2 : 4),
+                         inner);
     }
 }
 
 static void pack(const cpu_product *p, int64_t index, int64_t first, int64_t columns,
-                 int64_t first_inner, int64_t inner, float *panels) {
+                 int64_t first_inner, int64_t inner, void *panels) {
     const batch *all = p->b;
     int last = all->b.n_dims - 1;
     cpu_matrix b = matrix_at(&all->b, index, all->b_by_columns ? last - 1 : last);
     if (all->b_by_columns)
-        p->kernels->pack_rows(&b, first, columns, first_inner, inner, panels);
+        cpu_product_pack_rows(p, &b, first, columns, first_inner, inner, panels);
+    else if (p->in_bf16)
+        p->kernels->pack_columns_bf16(&b, first, columns, first_inner, inner, panels);
     else
         p->kernels->pack_columns(&b, first, columns, first_inner, inner, panels);
 }
@@ -101,10 +104,14 @@ static sf_status run(void *backend, const sf_op_call *call) {
                  .y = y,
                  .scale = attributes->scale,
                  .b_by_columns = is_dense(&b, last)};
+    /* f16 is no weight here, so it is not rounded. */
+    bool in_bf16 = b.dtype == SF_BF16 &&
+                   cpu_product_in_bf16(((cpu_backend *)backend)->kernels, all.a.dtype, b.dtype);
     cpu_product product = {.M = y->dims[last - 1],
                            .N = y->dims[last],
                            .K = all.a.dims[last],
                            .n_products = ref_elements(y) / (y->dims[last - 1] * y->dims[last]),
+                           .in_bf16 = in_bf16,
                            .fetch = fetch,
                            .a = &all,
                            .pack = pack,

@@ -9,11 +9,14 @@
  */
 #include "backends/cpu/product.h"
 
-#define MOST_ROWS    512  /* of an item */
-#define MANY_ROWS    1024 /* of an item whose sums need not be kept */
-#define MOST_COLUMNS CPU_PRODUCT_MOST_COLUMNS
-#define MOST_INNER   CPU_PRODUCT_MOST_INNER
-#define ROWS_AT_ONCE 24 /* a multiple of each instruction set's rows */
+#include <string.h>
+
+#define MOST_ROWS       512  /* of an item */
+#define MANY_ROWS       1024 /* of an item whose sums need not be kept */
+#define MOST_COLUMNS    CPU_PRODUCT_MOST_COLUMNS
+#define MOST_INNER      CPU_PRODUCT_MOST_INNER
+#define MOST_INNER_BF16 (2 * MOST_INNER)
+#define ROWS_AT_ONCE    24 /* a multiple of each instruction set's rows */
 
 #define PANELS_BYTES (MOST_COLUMNS * MOST_INNER * sizeof(float))
 #define FETCH_BYTES  (ROWS_AT_ONCE * MOST_INNER * sizeof(float))
@@ -39,8 +42,13 @@ typedef struct item {
     const cpu_product *p;
     int64_t index; /* of the batch */
     range rows, columns;
-    float *panels, *a, *sums;
+    void *panels, *a;
+    float *sums;
 } item;
+
+static int64_t element_bytes(const cpu_product *p) {
+    return p->in_bf16 ? 2 : 4;
+}
 
 static void finish_rows(const item *t, float *sums, int64_t first, int64_t n) {
     const cpu_product *p = t->p;
@@ -52,22 +60,30 @@ static void finish_rows(const item *t, float *sums, int64_t first, int64_t n) {
                            t->columns.first, t->columns.count);
 }
 
-static void pack_panels(const item *t, range inner, int64_t set_panels) {
+/* Panels of set s; in bf16 there is room for an even number of inner elements. */
+static void *panels_of(const item *t, range inner, int64_t s) {
+    int64_t room = t->p->in_bf16 ? inner.count + inner.count % 2 : inner.count;
+    return (char *)t->panels + s * (MOST_COLUMNS / t->p->n_sets) * room * element_bytes(t->p);
+}
+
+static void pack_panels(const item *t, range inner) {
     const cpu_product *p = t->p;
     for (int64_t s = 0; s < p->n_sets; s++)
         p->pack(p, p->n_sets > 1 ? s : t->index, t->columns.first, t->columns.count, inner.first,
-                inner.count, t->panels + s * set_panels);
+                inner.count, panels_of(t, inner, s));
 }
 
 typedef struct rows_of_a {
-    const float *data;
-    int64_t stride;
+    const void *data;
+    int64_t stride; /* elements */
 } rows_of_a;
 
 static rows_of_a get_rows(const item *t, int64_t first, int64_t n, range inner) {
     const cpu_product *p = t->p;
     if (p->direct)
-        return (rows_of_a){p->direct + first * p->direct_stride + inner.first, p->direct_stride};
+        return (rows_of_a){(const char *)p->direct +
+                               (first * p->direct_stride + inner.first) * element_bytes(p),
+                           p->direct_stride};
     p->fetch(p, t->index, first, n, inner.first, inner.count, t->a);
     return (rows_of_a){t->a, inner.count};
 }
@@ -75,16 +91,16 @@ static rows_of_a get_rows(const item *t, int64_t first, int64_t n, range inner) 
 /* One stretch. Where it is the only one, the sums of a few rows are all that is kept of them. */
 static void multiply_stretch(const item *t, range inner, bool is_first, bool is_last) {
     const cpu_product *p = t->p;
-    int64_t set_columns = MOST_COLUMNS / p->n_sets, set_panels = set_columns * inner.count;
-    pack_panels(t, inner, set_panels);
+    int64_t set_columns = MOST_COLUMNS / p->n_sets;
+    pack_panels(t, inner);
     for (int64_t i = 0; i < t->rows.count; i += ROWS_AT_ONCE) {
         int64_t n = cpu_smaller(ROWS_AT_ONCE, t->rows.count - i);
         float *sums = is_first && is_last ? t->sums : t->sums + i * MOST_COLUMNS;
         rows_of_a a = get_rows(t, t->rows.first + i, n, inner);
         for (int64_t s = 0; s < p->n_sets; s++)
-            p->kernels->multiply(n, t->columns.count, inner.count, a.data, a.stride,
-                                 t->panels + s * set_panels, sums + s * set_columns, MOST_COLUMNS,
-                                 !is_first);
+            (p->in_bf16 ? p->kernels->multiply_bf16 : p->kernels->multiply)(
+                n, t->columns.count, inner.count, a.data, a.stride, panels_of(t, inner, s),
+                sums + s * set_columns, MOST_COLUMNS, !is_first);
         if (is_last)
             finish_rows(t, sums, i, n);
     }
@@ -107,8 +123,8 @@ static void multiply_item(void *user, int64_t number, cpu_thread *thread) {
         .index = rest / p->n_row_blocks,
         .rows = part_of(p->M, ROWS_AT_ONCE, rest % p->n_row_blocks, p->n_row_blocks),
         .columns = part_of(p->N, p->kernels->vector, column_block, p->n_column_blocks),
-        .panels = (float *)thread->scratch,
-        .a = (float *)(thread->scratch + PANELS_BYTES),
+        .panels = thread->scratch,
+        .a = thread->scratch + PANELS_BYTES,
         .sums = (float *)(thread->scratch + PANELS_BYTES + FETCH_BYTES),
     };
     if (!t.rows.count || !t.columns.count)
@@ -139,13 +155,44 @@ static void choose_blocks(cpu_product *p, int n_threads) {
                                       cpu_divide_up(p->M, ROWS_AT_ONCE));
 }
 
+/*
+ * Stretches of even length in bf16, where they can be: a pair that is cut in two is two lanes.
+ */
+static void choose_stretches(cpu_product *p) {
+    int64_t most = p->in_bf16 ? MOST_INNER_BF16 : MOST_INNER;
+    p->inner_unit = p->inner_unit ? p->inner_unit : 1;
+    if (p->in_bf16 && p->inner_unit % 2)
+        p->inner_unit *= 2;
+    p->n_stretches = cpu_divide_up(cpu_divide_up(p->K, p->inner_unit), most / p->inner_unit);
+}
+
 void cpu_product_run(cpu_backend *backend, cpu_product *product) {
     product->kernels = backend->kernels;
     product->n_sets = product->n_sets ? product->n_sets : 1;
-    product->inner_unit = product->inner_unit ? product->inner_unit : 1;
-    product->n_stretches = cpu_divide_up(cpu_divide_up(product->K, product->inner_unit),
-                                         MOST_INNER / product->inner_unit);
+    choose_stretches(product);
     choose_blocks(product, cpu_n_threads(backend));
     cpu_parallel(backend, product->n_row_blocks * product->n_column_blocks * product->n_products,
                  multiply_item, product);
+}
+
+bool cpu_product_in_bf16(const cpu_kernels *kernels, int32_t a_dtype, int32_t b_dtype) {
+    return kernels->multiply_bf16 && a_dtype == SF_BF16 &&
+           (b_dtype == SF_BF16 || b_dtype == SF_F16);
+}
+
+void cpu_product_load(const cpu_product *product, int32_t dtype, const void *source, void *a,
+                      int64_t n) {
+    if (product->in_bf16)
+        memcpy(a, source, (size_t)n * 2);
+    else
+        product->kernels->widen(dtype, source, a, n);
+}
+
+void cpu_product_pack_rows(const cpu_product *product, const cpu_matrix *b, int64_t first,
+                           int64_t columns, int64_t first_inner, int64_t inner, void *panels) {
+    const cpu_kernels *kernels = product->kernels;
+    if (product->in_bf16)
+        kernels->pack_rows_bf16(b, first, columns, first_inner, inner, panels);
+    else
+        kernels->pack_rows(b, first, columns, first_inner, inner, panels);
 }

@@ -1,6 +1,7 @@
 /*
  * conv2d: for each row of the output and each element of the kernel, a product of the pixels that
- * the element meets with its weights. The weight is turned to [KH, KW, C/groups, O] first.
+ * the element meets with its weights. The weight is turned to [KH, KW, C/groups, O] first. With a
+ * residual a row is computed apart, as the output may be where the residual is.
  */
 #include "backends/ref/ref.h"
 
@@ -16,13 +17,19 @@ static sf_tensor_desc turned(const sf_tensor_desc *weight) {
     return ref_permuted(weight, (const int[]){2, 3, 1, 0});
 }
 
+/* Elements of the row that is computed apart; 0 where none is. */
+static int64_t row_elements(const sf_op_call *call) {
+    return ref_is_present(ref_input(call, 3)) ? call->output->dims[2] * call->output->dims[3] : 0;
+}
+
 static uint64_t workspace(const sf_op_call *call) {
     sf_tensor_desc weight = turned(ref_input(call, 1));
     uint64_t bytes = ref_load_room(call->output);
     bytes = ref_add_bytes(bytes, ref_load_room(ref_input(call, 0)));
     bytes = ref_add_bytes(bytes, ref_load_room(&weight));
     bytes = ref_add_bytes(bytes, ref_load_room(ref_input(call, 2)));
-    return ref_add_bytes(bytes, ref_load_room(ref_input(call, 3)));
+    bytes = ref_add_bytes(bytes, ref_load_room(ref_input(call, 3)));
+    return ref_add_bytes(bytes, ref_room(row_elements(call), sizeof(float)));
 }
 
 /* The first i >= 0 with i * stride + offset >= 0. */
@@ -52,8 +59,10 @@ static void add_element(const convolution *c, const float *row, int64_t u, int64
                         weight + g * outer, c->O, y + first * c->O + g * outer, c->O);
 }
 
-static void compute_row(const convolution *c, int64_t n, int64_t i, float *y) {
+/* Row i of image n, at result; in `row` where there is a residual. */
+static void compute_row(const convolution *c, int64_t n, int64_t i, float *row, float *result) {
     const float *image = c->x + n * c->H * c->W * c->C;
+    float *y = c->residual ? row : result;
     for (int64_t j = 0; j < c->OW; j++)
         for (int64_t o = 0; o < c->O; o++)
             y[j * c->O + o] = c->bias ? c->bias[o] : 0;
@@ -65,7 +74,7 @@ static void compute_row(const convolution *c, int64_t n, int64_t i, float *y) {
     ref_activate(y, c->OW * c->O, c->a.activation);
     const float *residual = c->residual ? c->residual + (n * c->OH + i) * c->OW * c->O : NULL;
     for (int64_t j = 0; residual && j < c->OW * c->O; j++)
-        y[j] += residual[j];
+        result[j] = y[j] + residual[j];
 }
 
 static sf_status run(void *backend, const sf_op_call *call) {
@@ -89,9 +98,10 @@ static sf_status run(void *backend, const sf_op_call *call) {
     c.bias = ref_load(&scratch, ref_input(call, 2));
     c.residual = ref_load(&scratch, ref_input(call, 3));
     float *y = ref_result(&scratch, output);
+    float *row = ref_take(&scratch, row_elements(call), sizeof(float));
     for (int64_t n = 0; n < output->dims[0]; n++)
         for (int64_t i = 0; i < c.OH; i++)
-            compute_row(&c, n, i, y + (n * c.OH + i) * c.OW * c.O);
+            compute_row(&c, n, i, row, y + (n * c.OH + i) * c.OW * c.O);
     ref_store(y, output);
     return SF_OK;
 }
@@ -102,4 +112,5 @@ const sf_op_entry ref_conv2d = {
     .supports = ref_supports_floats,
     .workspace = workspace,
     .run = run,
+    .in_place = SF_IN_PLACE(3),
 };

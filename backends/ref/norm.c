@@ -84,6 +84,7 @@ const sf_op_entry ref_group_norm = {
     .supports = ref_supports_floats,
     .workspace = workspace_group_norm,
     .run = run_group_norm,
+    .in_place = SF_IN_PLACE(0),
 };
 
 /* ---- layer_norm and rms_norm ---- */
@@ -139,6 +140,7 @@ const sf_op_entry ref_layer_norm = {
     .supports = ref_supports_floats,
     .workspace = ref_workspace,
     .run = run_layer_norm,
+    .in_place = SF_IN_PLACE(0),
 };
 
 const sf_op_entry ref_rms_norm = {
@@ -147,4 +149,5 @@ const sf_op_entry ref_rms_norm = {
     .supports = ref_supports_floats,
     .workspace = ref_workspace,
     .run = run_rms_norm,
+    .in_place = SF_IN_PLACE(0),
 };

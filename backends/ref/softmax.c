@@ -36,4 +36,5 @@ const sf_op_entry ref_softmax = {
     .supports = ref_supports_floats,
     .workspace = ref_workspace,
     .run = run,
+    .in_place = SF_IN_PLACE(0),
 };

@@ -96,6 +96,12 @@ void sf_file_unmap(void *memory, size_t bytes) {
         munmap(memory, bytes);
 }
 
+/* The mapping is private and never written, so what goes is only a view of the file's cache. */
+void sf_file_advise(void *memory, size_t bytes, bool wanted) {
+    if (memory && bytes)
+        madvise(memory, bytes, wanted ? MADV_WILLNEED : MADV_DONTNEED);
+}
+
 bool sf_path_is_file(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);

@@ -29,6 +29,13 @@ sf_status sf_file_map(sf_context *ctx, const char *path, sf_mapping *mapping);
 void sf_file_unmap(void *memory, size_t bytes);
 
 /*
+ * Tells the system that pages of a mapped file will be read soon, or (wanted false) that they may go
+ * from the process' memory until they are read again. memory begins a page; likewise for
+ * sf_tensors_adopt_mapping().
+ */
+void sf_file_advise(void *memory, size_t bytes, bool wanted);
+
+/*
  * A file that is being written. The bytes go to a temporary file in the same folder, which replaces
  * path in sf_writer_commit(); sf_writer_discard() removes it. One of the two is always called, and
  * both free the writer. A path that exists and is not a regular file (/dev/stdout, a FIFO) is

@@ -265,7 +265,8 @@ sf_status sf_safetensors_add_file(sf_context *ctx, const char *path, sf_tensors 
     SF_TRY(sf_file_map(ctx, path, &mapping));
     /* The set keeps the mapping from here on, also after a failure, as some tensors may be in it.
      */
-    sf_status status = sf_tensors_adopt_mapping(set, mapping.memory, mapping.bytes, sf_file_unmap);
+    sf_status status =
+        sf_tensors_adopt_mapping(set, mapping.memory, mapping.bytes, sf_file_unmap, sf_file_advise);
     if (status != SF_OK) {
         sf_file_unmap(mapping.memory, mapping.bytes);
         return status;

@@ -4,7 +4,10 @@
  *   fuse.c      joins neighbours (conv2d + silu, linear + add) where the backend has the joined op
  *   place.c     writes the graph anew: per op the backend, simpler ops, or the fallback
  *   schedule.c  the list of steps with the copies between the two backends
+ *   settle.c    which steps do not run each time
+ *   in_place.c  outputs that take the memory of an input that is read for the last time
  *   memory.c    lifetimes and offsets in the arenas
+ *   stream.c    weights whose pages go after each use, to fit into a limit
  *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
  *   run.c       runs
  *   observe.c   tells what the steps are, and lets somebody watch them
@@ -16,6 +19,13 @@
 
 /* The two backends of a plan. */
 typedef enum sf_side { SF_SIDE_BACKEND, SF_SIDE_FALLBACK, SF_N_SIDES } sf_side;
+
+/* When a step runs. A step has the largest of what it reads. */
+typedef enum sf_pace {
+    SF_PACE_ONCE,         /* it reads weights alone: in the first run */
+    SF_PACE_WHEN_WRITTEN, /* and settled inputs: in the first run after one was written */
+    SF_PACE_EACH_RUN,
+} sf_pace;
 
 /* How a value lies in the memory of its root: the node that it is a view of, or itself. */
 typedef struct sf_layout {
@@ -39,6 +49,12 @@ typedef struct sf_place {
     uint64_t offset; /* in the arena, or of the bound memory */
     void *buffer;    /* resolved */
     int first, last; /* steps between which it is alive, both included */
+    int shares;      /* the place whose memory it takes over, SF_NO_PLACE: none */
+    int shared_last; /* of a place whose memory is taken over: the last step of all that have it */
+    sf_pace pace;    /* of the step that writes it */
+    bool kept;       /* read by steps that run more often: alive between runs */
+    bool mapped;     /* a weight that is read in a mapped file */
+    bool streamed;   /* and whose pages go after each use */
 } sf_place;
 
 #define SF_NO_PLACE (-1)
@@ -63,6 +79,8 @@ typedef struct sf_step {
     sf_tensor_desc output_desc;
     void *prepared;
     bool is_prepared;
+    bool streams; /* some of its weights are streamed */
+    sf_pace pace;
 } sf_step;
 
 struct sf_plan {
@@ -82,9 +100,12 @@ struct sf_plan {
     sf_step *steps;
     size_t n_steps, steps_capacity;
     sf_value *inputs; /* nodes of graph */
+    bool *held;       /* of inputs: the arena has what was written last */
     int n_inputs;
+    sf_pace due; /* the next run leaves out steps of a smaller pace */
     uint64_t arena_bytes[SF_N_SIDES];
     void *arenas[SF_N_SIDES];
+    bool rests;            /* the arenas are given back */
     bool busy[SF_N_SIDES]; /* ops may still be working since the last synchronize */
     sf_plan_stats stats;
     sf_fallback_count fallbacks[SF_OP_COUNT];
@@ -95,10 +116,19 @@ struct sf_plan {
 sf_status sf_plan_fuse(sf_plan *plan);
 sf_status sf_plan_place(sf_plan *plan);
 sf_status sf_plan_schedule(sf_plan *plan);
+void sf_plan_settle(sf_plan *plan);
+void sf_plan_find_streamed(sf_plan *plan);
 void sf_plan_describe_steps(sf_plan *plan); /* calls without buffers */
 sf_status sf_plan_assign_memory(sf_plan *plan);
+void sf_plan_share_places(sf_plan *plan); /* between lifetimes and offsets */
 sf_status sf_plan_resolve(sf_plan *plan);
-void sf_plan_release(sf_plan *plan); /* undoes resolve, also where it stopped half-way */
+sf_status sf_plan_wake(sf_plan *plan); /* from rest */
+void sf_plan_release(sf_plan *plan);   /* undoes resolve, also where it stopped half-way */
+
+/* After step s: the pages of its streamed weights go, those of the next such step are fetched. */
+void sf_plan_let_weights_go(const sf_plan *plan, size_t s);
+/* The same for one weight, streamed or not, after the backend made a copy of it. */
+void sf_plan_let_constant_go(const sf_plan *plan, int place);
 
 /* Writes a place's address into all operands that lie in it. */
 void sf_plan_point_operands(sf_plan *plan, int place);

@@ -47,6 +47,11 @@ static void find_lifetimes(sf_plan *plan) {
         touch(plan, step->output.place, s);
         touch(plan, step->scratch, s);
     }
+    for (size_t i = 0; i < plan->n_places; i++)
+        if (plan->places[i].kept) {
+            touch(plan, (int)i, -1);
+            touch(plan, (int)i, end);
+        }
     /* Inputs keep what was written before the first run; outputs are read after the last step. */
     for (int i = 0; i < plan->n_inputs; i++) {
         int place = plan->place_of[SF_SIDE_BACKEND][plan->inputs[i]];
@@ -69,7 +74,7 @@ static int by_size(const void *a, const void *b) {
 }
 
 static bool live_together(const sf_place *a, const sf_place *b) {
-    return a->side == b->side && a->first <= b->last && b->first <= a->last;
+    return a->side == b->side && a->first <= b->shared_last && b->first <= a->shared_last;
 }
 
 /* The lowest offset for `place` among those in `placed`, which are sorted by offset. */
@@ -117,6 +122,7 @@ static sf_status add_scratch(sf_plan *plan) {
             .side = plan->shared_memory ? SF_SIDE_BACKEND : step->side,
             .root = SF_NO_VALUE,
             .bytes = bytes,
+            .shares = SF_NO_PLACE,
         };
     }
     return SF_OK;
@@ -138,7 +144,7 @@ static sf_status check_sizes(sf_plan *plan) {
 static void assign_offsets(sf_plan *plan, sf_place **order, sf_place **placed) {
     size_t n_order = 0, n_placed = 0;
     for (size_t i = 0; i < plan->n_places; i++)
-        if (plan->places[i].kind == SF_PLACE_ARENA)
+        if (plan->places[i].kind == SF_PLACE_ARENA && plan->places[i].shares == SF_NO_PLACE)
             order[n_order++] = &plan->places[i];
     qsort(order, n_order, sizeof(sf_place *), by_size);
     for (size_t i = 0; i < n_order; i++) {
@@ -149,6 +155,9 @@ static void assign_offsets(sf_plan *plan, sf_place **order, sf_place **placed) {
         if (end > plan->arena_bytes[place->side])
             plan->arena_bytes[place->side] = end;
     }
+    for (size_t i = 0; i < plan->n_places; i++)
+        if (plan->places[i].shares != SF_NO_PLACE)
+            plan->places[i].offset = plan->places[plan->places[i].shares].offset;
 }
 
 static void count_bytes(sf_plan *plan) {
@@ -167,6 +176,7 @@ sf_status sf_plan_assign_memory(sf_plan *plan) {
     SF_TRY(add_scratch(plan));
     SF_TRY(check_sizes(plan));
     find_lifetimes(plan);
+    sf_plan_share_places(plan);
     sf_place **order = SF_NEW_ARRAY(plan->ctx, sf_place *, plan->n_places);
     sf_place **placed = SF_NEW_ARRAY(plan->ctx, sf_place *, plan->n_places);
     sf_status status = order && placed ? SF_OK : SF_ERROR_MEMORY;

@@ -26,8 +26,10 @@ static sf_status compile(sf_plan *plan) {
         SF_TRY(sf_plan_fuse(plan));
     SF_TRY(sf_plan_place(plan));
     SF_TRY(sf_plan_schedule(plan));
+    sf_plan_settle(plan);
     sf_plan_describe_steps(plan);
     SF_TRY(sf_plan_assign_memory(plan));
+    sf_plan_find_streamed(plan);
     for (size_t s = 0; s < plan->n_steps; s++)
         plan->stats.n_steps += plan->steps[s].kind == SF_STEP_OP;
     plan->stats.flops = sf_plan_count_flops(plan);
@@ -58,6 +60,7 @@ void sf_plan_free(sf_plan *plan) {
         return;
     sf_plan_release(plan);
     sf_free(plan->ctx, plan->inputs);
+    sf_free(plan->ctx, plan->held);
     sf_free(plan->ctx, plan->steps);
     sf_free(plan->ctx, plan->places);
     for (int side = 0; side < SF_N_SIDES; side++)
@@ -158,19 +161,36 @@ static sf_status check_transfer(const sf_plan *plan, const char *name, const sf_
     return SF_OK;
 }
 
+static bool is_settled(const sf_plan *plan, int input) {
+    return plan->graph->nodes[plan->inputs[input]].settled;
+}
+
 sf_status sf_plan_write(sf_plan *plan, int input, const void *data, size_t bytes) {
     SF_TRY(check_index(plan, "input", input, plan->n_inputs));
     SF_TRY(check_transfer(plan, sf_plan_input_name(plan, input), sf_plan_input_spec(plan, input),
                           bytes));
+    SF_TRY(sf_plan_wake(plan));
     const sf_place *place = &plan->places[place_of_input(plan, input)];
-    return sf_backend_upload(plan->backends[SF_SIDE_BACKEND], place->buffer, place->offset, data,
-                             bytes);
+    plan->held[input] = false;
+    if (is_settled(plan, input) && plan->due > SF_PACE_WHEN_WRITTEN)
+        plan->due = SF_PACE_WHEN_WRITTEN;
+    SF_TRY(sf_backend_upload(plan->backends[SF_SIDE_BACKEND], place->buffer, place->offset, data,
+                             bytes));
+    plan->held[input] = true;
+    return SF_OK;
+}
+
+bool sf_plan_holds(const sf_plan *plan, int input) {
+    return input >= 0 && input < plan->n_inputs && plan->held[input];
 }
 
 sf_status sf_plan_read(sf_plan *plan, int output, void *data, size_t bytes) {
     SF_TRY(check_index(plan, "output", output, sf_plan_n_outputs(plan)));
     SF_TRY(check_transfer(plan, sf_plan_output_name(plan, output),
                           sf_plan_output_spec(plan, output), bytes));
+    if (plan->rests)
+        SF_FAIL(plan->ctx, ERROR_ARGUMENT, "a plan that rests holds no \"%s\"",
+                sf_plan_output_name(plan, output));
     const sf_place *place = &plan->places[place_of_output(plan, output)];
     return sf_backend_download(plan->backends[SF_SIDE_BACKEND], data, place->buffer, place->offset,
                                bytes);
@@ -198,6 +218,10 @@ static sf_status bind(sf_plan *plan, int place, const char *name, const sf_spec 
 
 sf_status sf_plan_bind_input(sf_plan *plan, int input, const sf_tensor_desc *desc) {
     SF_TRY(check_index(plan, "input", input, plan->n_inputs));
+    if (is_settled(plan, input))
+        SF_FAIL(plan->ctx, ERROR_ARGUMENT, "\"%s\" is a settled input: it is written, not bound",
+                sf_plan_input_name(plan, input));
+    plan->held[input] = false;
     return bind(plan, place_of_input(plan, input), sf_plan_input_name(plan, input),
                 sf_plan_input_spec(plan, input), desc);
 }

@@ -85,14 +85,26 @@ static sf_status get_arena(sf_plan *plan, sf_side side, void **buffer) {
 static sf_status allocate(sf_plan *plan) {
     for (size_t i = 0; i < plan->n_places; i++) {
         sf_place *place = &plan->places[i];
-        if (place->kind == SF_PLACE_ARENA)
+        if (place->kind == SF_PLACE_ARENA) {
             SF_TRY(get_arena(plan, place->side, &place->buffer));
-        else
-            SF_TRY(sf_backend_acquire_constant(plan->backends[place->side],
-                                               plan->graph->nodes[place->root].data, place->bytes,
-                                               &place->buffer));
+            continue;
+        }
+        SF_TRY(sf_backend_acquire_constant(plan->backends[place->side],
+                                           plan->graph->nodes[place->root].data, place->bytes,
+                                           &place->buffer));
+        if (!sf_backend_has_host_memory(plan->backends[place->side]))
+            sf_plan_let_constant_go(plan, (int)i);
     }
     return SF_OK;
+}
+
+/* prepare() may have read all of them, whether run() will or not. */
+static void let_weights_go(const sf_plan *plan, const sf_step *step) {
+    for (int i = 0; i < SF_MAX_INPUTS; i++) {
+        int place = step->inputs[i].place;
+        if (place != SF_NO_PLACE && plan->places[place].mapped)
+            sf_plan_let_constant_go(plan, place);
+    }
 }
 
 static sf_status prepare(sf_plan *plan) {
@@ -112,6 +124,7 @@ static sf_status prepare(sf_plan *plan) {
                               plan->graph->nodes[step->node].name, backend->name);
         step->call.prepared = step->prepared;
         step->is_prepared = true;
+        let_weights_go(plan, step);
     }
     return SF_OK;
 }
@@ -122,10 +135,50 @@ sf_status sf_plan_resolve(sf_plan *plan) {
     return prepare(plan);
 }
 
-void sf_plan_release(sf_plan *plan) {
-    for (int side = 0; side < SF_N_SIDES; side++)
+/* ---- rest ---- */
+
+static void wait_for_backends(sf_plan *plan) {
+    for (int side = 0; side < SF_N_SIDES; side++) {
         if (plan->busy[side])
             sf_backend_synchronize(plan->backends[side]);
+        plan->busy[side] = false;
+    }
+}
+
+static void free_arenas(sf_plan *plan) {
+    for (int side = 0; side < SF_N_SIDES; side++) {
+        if (plan->arenas[side])
+            sf_backend_buffer_free(plan->backends[side], plan->arenas[side]);
+        plan->arenas[side] = NULL;
+    }
+}
+
+void sf_plan_rest(sf_plan *plan) {
+    if (!plan || plan->options.no_memory || plan->rests)
+        return;
+    wait_for_backends(plan);
+    free_arenas(plan);
+    for (int i = 0; i < plan->n_inputs; i++)
+        plan->held[i] = false;
+    plan->due = SF_PACE_ONCE;
+    plan->rests = true;
+}
+
+sf_status sf_plan_wake(sf_plan *plan) {
+    if (!plan->rests)
+        return SF_OK;
+    for (size_t i = 0; i < plan->n_places; i++)
+        if (plan->places[i].kind == SF_PLACE_ARENA)
+            SF_TRY(get_arena(plan, plan->places[i].side, &plan->places[i].buffer));
+    point_all(plan);
+    plan->rests = false;
+    return SF_OK;
+}
+
+/* ---- the end ---- */
+
+void sf_plan_release(sf_plan *plan) {
+    wait_for_backends(plan);
     for (size_t s = 0; s < plan->n_steps; s++) {
         sf_step *step = &plan->steps[s];
         if (!step->is_prepared)
@@ -140,7 +193,5 @@ void sf_plan_release(sf_plan *plan) {
             sf_backend_release_constant(plan->backends[place->side],
                                         plan->graph->nodes[place->root].data, place->bytes);
     }
-    for (int side = 0; side < SF_N_SIDES; side++)
-        if (plan->arenas[side])
-            sf_backend_buffer_free(plan->backends[side], plan->arenas[side]);
+    free_arenas(plan);
 }

@@ -70,6 +70,13 @@ static sf_status run_step(sf_plan *plan, const sf_step *step) {
     return status;
 }
 
+/* The step's weights are needed until its op is done. */
+static sf_status stream(sf_plan *plan, size_t s) {
+    SF_TRY(wait_for(plan, plan->steps[s].side));
+    sf_plan_let_weights_go(plan, s);
+    return SF_OK;
+}
+
 static sf_status run_observed(sf_plan *plan, size_t s) {
     const sf_plan_observer *observer = &plan->observer;
     SF_TRY(sf_plan_synchronize(plan));
@@ -81,14 +88,19 @@ static sf_status run_observed(sf_plan *plan, size_t s) {
 }
 
 /*
- * Runs steps first .. end - 1. Other plans may have kept the backend busy before; the fallback is
+ * Runs those of steps first .. end - 1 that have at least the pace `due`. Other plans may have kept the backend busy before; the fallback is
  * through when a run ends, so that the caller has to do with the backend alone.
  */
-static sf_status run_steps(sf_plan *plan, size_t first, size_t end) {
+static sf_status run_steps(sf_plan *plan, size_t first, size_t end, sf_pace due) {
     sf_status status = SF_OK;
     plan->busy[SF_SIDE_BACKEND] = true;
     for (size_t s = first; s < end && status == SF_OK; s++)
-        status = plan->observer.before ? run_observed(plan, s) : run_step(plan, &plan->steps[s]);
+        if (plan->steps[s].pace >= due) {
+            status =
+                plan->observer.before ? run_observed(plan, s) : run_step(plan, &plan->steps[s]);
+            if (plan->steps[s].streams && status == SF_OK)
+                status = stream(plan, s);
+        }
     sf_status waited = wait_for(plan, SF_SIDE_FALLBACK);
     return status != SF_OK ? status : waited;
 }
@@ -96,12 +108,14 @@ static sf_status run_steps(sf_plan *plan, size_t first, size_t end) {
 static sf_status check_runnable(sf_plan *plan) {
     if (plan->options.no_memory)
         SF_FAIL(plan->ctx, ERROR_ARGUMENT, "a plan that was made without memory can't run");
-    return SF_OK;
+    return sf_plan_wake(plan);
 }
 
 sf_status sf_plan_run(sf_plan *plan) {
     SF_TRY(check_runnable(plan));
-    return run_steps(plan, 0, plan->n_steps);
+    SF_TRY(run_steps(plan, 0, plan->n_steps, plan->due));
+    plan->due = SF_PACE_EACH_RUN;
+    return SF_OK;
 }
 
 /* ---- where did it go wrong ---- */
@@ -142,11 +156,15 @@ static sf_status find_bad_leaf(sf_plan *plan, const sf_step *step, sf_value *lea
     for (int i = 0; i < SF_MAX_INPUTS; i++) {
         if (step->inputs[i].place == SF_NO_PLACE)
             continue;
-        sf_value root = plan->places[step->inputs[i].place].root;
+        int place = step->inputs[i].place;
+        sf_value root = plan->places[place].root;
         bool bad = false;
         if (plan->graph->nodes[root].kind == SF_NODE_OP)
             continue;
-        SF_TRY(look_at(plan, step->inputs[i].place, plan->graph->nodes[root].spec.dtype, &bad));
+        /* The step may have written over a copy of an input, but never over the input. */
+        if (plan->graph->nodes[root].kind == SF_NODE_INPUT)
+            place = plan->place_of[SF_SIDE_BACKEND][root];
+        SF_TRY(look_at(plan, place, plan->graph->nodes[root].spec.dtype, &bad));
         if (bad) {
             *leaf = root;
             return SF_OK;
@@ -173,7 +191,7 @@ sf_status sf_plan_find_nonfinite(sf_plan *plan, char *text, size_t text_bytes) {
     for (size_t s = 0; s < plan->n_steps; s++) {
         const sf_step *step = &plan->steps[s];
         bool bad = false;
-        SF_TRY(run_steps(plan, s, s + 1));
+        SF_TRY(run_steps(plan, s, s + 1, SF_PACE_ONCE));
         if (step->kind == SF_STEP_OP)
             SF_TRY(
                 look_at(plan, step->output.place, plan->graph->nodes[step->node].spec.dtype, &bad));

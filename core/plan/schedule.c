@@ -27,6 +27,7 @@ static sf_status add_root_place(sf_plan *plan, sf_value root, sf_side side, int 
         .side = side,
         .root = root,
         .bytes = sf_spec_bytes(&node->spec),
+        .shares = SF_NO_PLACE,
     };
     SF_TRY(add_place(plan, place, index));
     plan->place_of[side][root] = *index;
@@ -96,7 +97,8 @@ static sf_status add_inputs(sf_plan *plan) {
     for (size_t i = 0; i < plan->graph->n_nodes; i++)
         plan->n_inputs += plan->graph->nodes[i].kind == SF_NODE_INPUT;
     plan->inputs = SF_NEW_ARRAY(plan->ctx, sf_value, (size_t)plan->n_inputs);
-    if (!plan->inputs)
+    plan->held = SF_NEW_ARRAY(plan->ctx, bool, (size_t)plan->n_inputs);
+    if (!plan->inputs || !plan->held)
         return SF_ERROR_MEMORY;
     int count = 0;
     for (size_t i = 0; i < plan->graph->n_nodes; i++) {

@@ -259,6 +259,8 @@ START_TEST(dry_run_tells_the_plan) {
     ck_assert_int_eq(strncmp(result.out, "model ", 6), 0);
     ck_assert_ptr_nonnull(strstr(result.out, "backend reference"));
     ck_assert_ptr_nonnull(strstr(result.out, "\n16x16, euler, 7 steps, guidance 7.5, seed 42\n"));
+    ck_assert_ptr_nonnull(strstr(result.out, "\nmemory: "));
+    ck_assert_ptr_nonnull(strstr(result.out, "iB at most ("));
     ck_assert_ptr_nonnull(strstr(result.out, "\n  text: 1 evaluation, "));
     ck_assert_ptr_nonnull(strstr(result.out, "\n  denoise: 7 evaluations, "));
     ck_assert_ptr_nonnull(strstr(result.out, "\n  decode: 1 evaluation, "));
@@ -303,6 +305,53 @@ START_TEST(dry_run_as_json) {
 END_TEST
 
 /* A picture that no machine here could draw is planned all the same: nothing is loaded. */
+static const struct {
+    const char *option;
+    json_int_t bytes;
+} limits[] = {
+    {"--max-memory=600M", 600000000},      {"--max-memory=2G", 2000000000},
+    {"--max-memory=512Mi", 536870912},     {"--max-memory=1.5GB", 1500000000},
+    {"--max-memory=900000000", 900000000}, {"--max-memory=1TiB", INT64_C(1) << 40},
+    {"--max-memory=700000k", 700000000},   {"--quiet", 0},
+};
+
+START_TEST(the_limit_of_memory_is_a_size) {
+    struct command_result result;
+    cli_run(&result, "generate", "x", "--dry-run", "--json", limits[_i].option);
+    ck_assert_msg(result.status == 0, "%s", result.err);
+    json_t *plan = json_loads(result.out, 0, NULL);
+    const json_t *memory = json_object_get(plan, "memory");
+    ck_assert_int_eq(json_integer_value(json_object_get(memory, "limit_bytes")), limits[_i].bytes);
+    ck_assert_int_gt(json_integer_value(json_object_get(memory, "peak_bytes")), 0);
+    json_decref(plan);
+    command_result_free(&result);
+}
+END_TEST
+
+static const char *const no_sizes[] = {"0", "-1", "10x", "M", "", "1e30", "5KK", "1GiBs", "nan"};
+
+START_TEST(what_is_no_size_is_wrong_usage) {
+    char wanted[200];
+    snprintf(wanted, sizeof wanted,
+             "sfumato generate: --max-memory %s: must be a number of bytes, such as 600M, 2G or "
+             "512Mi; see sfumato generate --help\n",
+             no_sizes[_i]);
+    check_cli(2, "", wanted, "generate", "x", "--max-memory", no_sizes[_i]);
+}
+END_TEST
+
+START_TEST(too_little_memory_is_refused) {
+    struct command_result result;
+    cli_run(&result, "generate", "x", "--max-memory=1M", "-q", "-o", "x.png");
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_str_eq(result.out, "");
+    ck_assert_int_eq(strncmp(result.err, "sfumato: stage text: out of memory: ", 36), 0);
+    ck_assert_ptr_nonnull(strstr(result.err, " and 1.0 MB are allowed; "));
+    ck_assert_int_eq(cli_count_files(), 0);
+    command_result_free(&result);
+}
+END_TEST
+
 START_TEST(dry_run_of_a_large_picture_is_quick) {
     struct command_result result;
     cli_run_command(&result, (struct command){
@@ -365,6 +414,11 @@ Suite *suite_cli_generate(void) {
     tcase_add_test(tcase, dry_run_tells_the_plan);
     tcase_add_test(tcase, dry_run_as_json);
     tcase_add_test(tcase, dry_run_of_a_large_picture_is_quick);
+    tcase_add_loop_test(tcase, the_limit_of_memory_is_a_size, 0,
+                        (int)(sizeof limits / sizeof *limits));
+    tcase_add_loop_test(tcase, what_is_no_size_is_wrong_usage, 0,
+                        (int)(sizeof no_sizes / sizeof *no_sizes));
+    tcase_add_test(tcase, too_little_memory_is_refused);
     tcase_add_test(tcase, full_disk_behind_stdout_is_told);
     tcase_add_test(tcase, interrupted_run_leaves_nothing);
     suite_add_tcase(suite, tcase);

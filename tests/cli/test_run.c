@@ -72,6 +72,27 @@ START_TEST(component_answers_as_pytorch) {
 }
 END_TEST
 
+/* A limit that is kept, and one that can't be. */
+START_TEST(component_within_a_limit) {
+    struct command_result result;
+    check_cli(0, "", "", "run", "--quiet", "--model", "tiny", "--component", "unet", "--input",
+              test_data("pipelines/tiny/run/unet.in.safetensors"), "--output", "out.safetensors",
+              "--max-memory=1T");
+    sf_tensors *found = load(scratch("out.safetensors"));
+    sf_tensors *wanted = load(test_data("pipelines/tiny/run/unet.out.safetensors"));
+    check_tensor("sample", wanted, found);
+    sf_tensors_free(found);
+    sf_tensors_free(wanted);
+    cli_run(&result, "run", "--quiet", "--model", "tiny", "--component", "unet", "--input",
+            test_data("pipelines/tiny/run/unet.in.safetensors"), "--output", "none.safetensors",
+            "--max-memory=1M");
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.err, "1.0 MB are allowed"));
+    command_result_free(&result);
+    ck_assert_int_eq(cli_count_files(), 1);
+}
+END_TEST
+
 START_TEST(component_of_its_own_folder) {
     check_run(test_data("pipelines/tiny/text_encoder"), "text_encoder");
     check_run(test_data("pipelines/tiny/vae"), "vae_decoder");
@@ -256,6 +277,7 @@ Suite *suite_cli_run(void) {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, component_answers_as_pytorch, 0, 4);
     tcase_add_test(tcase, component_of_its_own_folder);
+    tcase_add_test(tcase, component_within_a_limit);
     tcase_add_test(tcase, what_run_refuses);
     tcase_add_loop_test(tcase, ill_shaped_input_is_named, 0, 8);
     suite_add_tcase(suite, tcase);

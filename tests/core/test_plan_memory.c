@@ -124,6 +124,67 @@ START_TEST(a_run_allocates_nothing) {
 }
 END_TEST
 
+/* At rest a plan has no arena; afterwards it gives the same again, on what is written anew. */
+START_TEST(a_plan_that_rests_gives_its_memory_back) {
+    struct failing_allocator allocator = {.fail_at = 0};
+    sf_context *counted = failing_context(&allocator);
+    sf_backend *backend = open_reference(counted);
+    sf_graph_free(graph);
+    ck_ok(counted, sf_graph_new(counted, NULL, &graph));
+    sf_value text = sf_settled_input(graph, "text", SF_F32, SF_DIMS(1, 8, 8, 4));
+    sf_value y = sf_add(graph, two_layers(input("x", SF_DIMS(1, 8, 8, 4))), two_layers(text));
+    sf_output(graph, "y", y);
+    sf_plan *plan = make_plan(counted, graph, backend, NULL, false);
+    float data[256] = {1, -1, 2}, first[256], second[256] = {0};
+    ck_ok(counted, sf_plan_write(plan, 0, data, sizeof data));
+    ck_ok(counted, sf_plan_write(plan, 1, data, sizeof data));
+    ck_ok(counted, sf_plan_run(plan));
+    ck_ok(counted, sf_plan_read(plan, 0, first, sizeof first));
+    for (int i = 0; i < 2; i++) {
+        long live = allocator.live;
+        sf_plan_rest(plan);
+        ck_assert_int_eq(allocator.live, live - 1);
+        sf_plan_rest(plan); /* does nothing */
+        ck_assert(!sf_plan_holds(plan, 0) && !sf_plan_holds(plan, 1));
+        ck_fails(counted, sf_plan_read(plan, 0, second, sizeof second), SF_ERROR_ARGUMENT,
+                 "that rests holds no \"y\"");
+        ck_ok(counted, sf_plan_write(plan, 0, data, sizeof data));
+        ck_ok(counted, sf_plan_write(plan, 1, data, sizeof data));
+        ck_ok(counted, sf_plan_run(plan));
+        ck_ok(counted, sf_plan_read(plan, 0, second, sizeof second));
+        ck_assert_mem_eq(first, second, sizeof first);
+        ck_assert_int_eq(allocator.live, live);
+    }
+    sf_plan_rest(plan);
+    sf_plan_free(plan);
+    sf_plan_rest(NULL);
+    close_backends(counted);
+    ck_assert_int_eq(allocator.live, 0);
+    sf_context_free(counted);
+}
+END_TEST
+
+/* The memory that a plan gave back may be gone when it wakes. */
+START_TEST(waking_can_fail_and_be_tried_again) {
+    struct failing_allocator allocator = {.fail_at = 0};
+    sf_context *failing = failing_context(&allocator);
+    sf_backend *backend = open_reference(failing);
+    sf_graph_free(graph);
+    ck_ok(failing, sf_graph_new(failing, NULL, &graph));
+    sf_output(graph, "y", two_layers(input("x", SF_DIMS(1, 8, 8, 4))));
+    sf_plan *plan = make_plan(failing, graph, backend, NULL, false);
+    float data[256] = {1};
+    sf_plan_rest(plan);
+    allocator.fail_at = allocator.calls + 1;
+    ck_fails(failing, sf_plan_write(plan, 0, data, sizeof data), SF_ERROR_MEMORY, "a buffer of");
+    ck_ok(failing, sf_plan_write(plan, 0, data, sizeof data));
+    ck_ok(failing, sf_plan_run(plan));
+    sf_plan_free(plan);
+    close_backends(failing);
+    sf_context_free(failing);
+}
+END_TEST
+
 static sf_status make_and_run(sf_context *failing, void *user) {
     (void)user;
     sf_backend *backend = NULL;
@@ -218,6 +279,8 @@ Suite *suite_core_plan_memory(void) {
     tcase_add_test(tcase, a_plan_without_memory_only_counts);
     tcase_add_test(tcase, a_long_chain_takes_the_memory_of_two);
     tcase_add_test(tcase, a_run_allocates_nothing);
+    tcase_add_test(tcase, a_plan_that_rests_gives_its_memory_back);
+    tcase_add_test(tcase, waking_can_fail_and_be_tried_again);
     tcase_add_test(tcase, each_allocation_can_fail);
     tcase_add_test(tcase, the_first_op_that_gives_nan_is_named);
     tcase_add_test(tcase, the_name_is_cut_to_the_room_there_is);

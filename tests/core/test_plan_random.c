@@ -33,10 +33,14 @@ typedef struct sample {
     int n_inputs;
 } sample;
 
-/* A new graph from the seed: plans take theirs over. */
+/* A new graph from the seed: plans take theirs over. About half of the inputs are settled. */
 static sf_graph *graph_of(const sample *s) {
     sf_graph *graph;
+    test_random random = {.state = s->seed + 2000000};
     random_graph(s->ctx, s->seed, &graph);
+    for (size_t i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i].kind == SF_NODE_INPUT)
+            graph->nodes[i].settled = random_below(&random, 2);
     return graph;
 }
 
@@ -94,7 +98,25 @@ static void run_and_check(const sample *s, sf_plan *plan, const char *how, float
     free_outputs(s, outputs);
 }
 
-/* Runs, runs again, and again after the inputs were written in another order. */
+static bool is_settled(const sf_plan *plan, int input) {
+    return plan->graph->nodes[plan->inputs[input]].settled;
+}
+
+/* Writes the inputs that are not settled, with their values or with zeros. */
+static void write_unsettled(const sample *s, sf_plan *plan, bool zeros) {
+    for (int i = 0; i < s->n_inputs; i++) {
+        size_t bytes = sf_spec_bytes(sf_plan_input_spec(plan, i));
+        void *nothing = calloc(1, bytes + 1);
+        if (!is_settled(plan, i))
+            ck_ok(s->ctx, sf_plan_write(plan, i, zeros ? nothing : s->inputs[i], bytes));
+        free(nothing);
+    }
+}
+
+/*
+ * Runs, runs again, again after the inputs were written in another order, and again after a run in
+ * which those that are not settled were zero.
+ */
 static void check_plan(const sample *s, sf_plan *plan, const char *how, float tolerance) {
     check_plan_memory(plan);
     ck_assert_int_eq(sf_plan_n_inputs(plan), s->n_inputs);
@@ -104,6 +126,10 @@ static void check_plan(const sample *s, sf_plan *plan, const char *how, float to
     for (int i = s->n_inputs - 1; i >= 0; i--)
         ck_ok(s->ctx,
               sf_plan_write(plan, i, s->inputs[i], sf_spec_bytes(sf_plan_input_spec(plan, i))));
+    run_and_check(s, plan, how, tolerance);
+    write_unsettled(s, plan, true);
+    ck_ok(s->ctx, sf_plan_run(plan));
+    write_unsettled(s, plan, false);
     run_and_check(s, plan, how, tolerance);
 }
 

@@ -196,10 +196,90 @@ START_TEST(sets_keep_metadata_skipped_names_and_mappings) {
     ck_assert_str_eq(sf_tensors_skipped(set, "w"), "F8_E4M3");
     ck_assert_ptr_null(sf_tensors_skipped(set, "v"));
     ck_assert_ptr_null(sf_tensors_find(set, "w"));
-    ck_ok(ctx, sf_tensors_adopt_mapping(set, memory, sizeof memory, count_release));
-    ck_ok(ctx, sf_tensors_adopt_mapping(set, memory, sizeof memory, count_release));
+    ck_ok(ctx, sf_tensors_adopt_mapping(set, memory, sizeof memory, count_release, NULL));
+    ck_ok(ctx, sf_tensors_adopt_mapping(set, memory, sizeof memory, count_release, NULL));
     sf_tensors_free(set);
     ck_assert_int_eq(n_released, 2);
+}
+END_TEST
+
+/* ---- pages ---- */
+
+static struct {
+    int n;
+    char *memory;
+    size_t bytes;
+    bool wanted;
+} advised;
+
+static void note_advice(void *memory, size_t bytes, bool wanted) {
+    advised.n++;
+    advised.memory = memory;
+    advised.bytes = bytes;
+    advised.wanted = wanted;
+}
+
+static void forget(void *memory, size_t bytes) {
+    (void)memory;
+    (void)bytes;
+}
+
+START_TEST(advice_covers_whole_windows_of_the_mapping) {
+    const size_t window = SF_PAGES_AROUND;
+    char *memory = (char *)(16 * window); /* nothing looks at it */
+    const struct {
+        size_t begin, bytes; /* of the data */
+        size_t from, to;     /* of what is advised */
+    } ranges[] = {
+        {0, 1, 0, window},
+        {window - 1, 2, 0, 2 * window},
+        {window, window, window, 2 * window},
+        {3 * window + 5, window, 3 * window, 5 * window},
+        {5 * window, window / 2 + 100, 5 * window, 5 * window + window / 2 + 100},
+    };
+    sf_tensors *set;
+    ck_ok(ctx, sf_tensors_new(ctx, &set));
+    ck_ok(ctx, sf_tensors_adopt_mapping(set, memory, 5 * window + window / 2 + 100, forget,
+                                        note_advice));
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        advised.n = 0;
+        ck_assert(sf_tensors_is_mapped(set, memory + ranges[i].begin, ranges[i].bytes));
+        sf_tensors_advise(set, memory + ranges[i].begin, ranges[i].bytes, i % 2);
+        ck_assert_int_eq(advised.n, 1);
+        ck_assert_ptr_eq(advised.memory, memory + ranges[i].from);
+        ck_assert_uint_eq(advised.bytes, ranges[i].to - ranges[i].from);
+        ck_assert_int_eq(advised.wanted, i % 2);
+    }
+    advised.n = 0;
+    sf_tensors_release_pages(set);
+    ck_assert_ptr_eq(advised.memory, memory);
+    ck_assert_uint_eq(advised.bytes, 5 * window + window / 2 + 100);
+    ck_assert(!advised.wanted);
+    sf_tensors_free(set);
+}
+END_TEST
+
+/* Memory that is no mapping, or one that takes no advice, keeps its pages. */
+START_TEST(what_is_not_mapped_gets_no_advice) {
+    static char memory[102], other[100];
+    char *mapped = memory + 1;
+    sf_tensors *set;
+    advised.n = 0;
+    ck_ok(ctx, sf_tensors_new(ctx, &set));
+    ck_ok(ctx, sf_tensors_adopt_mapping(set, mapped, 100, forget, note_advice));
+    ck_ok(ctx, sf_tensors_adopt_mapping(set, other, sizeof other, forget, NULL));
+    const struct {
+        const char *data;
+        size_t bytes;
+    } ranges[] = {{other, 4}, {mapped + 97, 4}, {mapped, 101}, {mapped - 1, 4}, {NULL, 4}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        ck_assert(!sf_tensors_is_mapped(set, ranges[i].data, ranges[i].bytes));
+        sf_tensors_advise(set, ranges[i].data, ranges[i].bytes, false);
+    }
+    sf_tensors_advise(NULL, mapped, 4, false);
+    sf_tensors_release_pages(NULL);
+    ck_assert_int_eq(advised.n, 0);
+    sf_tensors_free(set);
 }
 END_TEST
 
@@ -245,6 +325,8 @@ Suite *suite_core_tensor(void) {
     tcase_add_test(tcase, a_name_can_be_taken_once);
     tcase_add_test(tcase, sets_keep_metadata_skipped_names_and_mappings);
     tcase_add_test(tcase, every_allocation_may_fail);
+    tcase_add_test(tcase, advice_covers_whole_windows_of_the_mapping);
+    tcase_add_test(tcase, what_is_not_mapped_gets_no_advice);
     suite_add_tcase(suite, tcase);
     return suite;
 }

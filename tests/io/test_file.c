@@ -11,6 +11,7 @@
 
 #include "core/io/file.h"
 #include "core/memory.h"
+#include "core/process.h"
 #include "tests/support/failing.h"
 #include "tests/support/scratch.h"
 #include "tests/support/support.h"
@@ -114,6 +115,40 @@ START_TEST(a_mapping_has_the_bytes) {
     scratch_write("empty", "", 0);
     ck_ok(ctx, sf_file_map(ctx, scratch("empty"), &mapping));
     ck_assert_uint_eq(mapping.bytes, 0);
+    sf_file_unmap(mapping.memory, mapping.bytes);
+}
+END_TEST
+
+static int64_t sum(const unsigned char *bytes, size_t count) {
+    int64_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += bytes[i];
+    return total;
+}
+
+/* Of 8 MiB that were read, at least 7 leave the process, and are there again when read again. */
+START_TEST(pages_leave_and_come_back) {
+    const size_t bytes = (size_t)8 << 20;
+    const uint64_t most = (uint64_t)7 << 20;
+    unsigned char *content = malloc(bytes);
+    sf_mapping mapping;
+    memset(content, 1, bytes);
+    scratch_write("large", content, bytes);
+    free(content);
+    ck_ok(ctx, sf_file_map(ctx, scratch("large"), &mapping));
+    for (int i = 0; i < 3; i++) {
+        sf_file_advise(mapping.memory, mapping.bytes, true);
+        uint64_t before = sf_process_resident_bytes();
+        ck_assert_int_eq(sum(mapping.memory, mapping.bytes), (int64_t)bytes);
+        uint64_t full = sf_process_resident_bytes();
+        sf_file_advise(mapping.memory, mapping.bytes, false);
+        uint64_t after = sf_process_resident_bytes();
+        if (full == 0) /* the system does not tell */
+            break;
+        ck_assert_uint_ge(full, before + most);
+        ck_assert_uint_ge(full, after + most);
+    }
+    sf_file_advise(NULL, 0, false);
     sf_file_unmap(mapping.memory, mapping.bytes);
 }
 END_TEST
@@ -302,6 +337,7 @@ Suite *suite_io_file(void) {
     tcase_add_test(tcase, large_files_and_pipes_are_read_whole);
     tcase_add_test(tcase, what_cannot_be_read_says_why);
     tcase_add_test(tcase, a_mapping_has_the_bytes);
+    tcase_add_test(tcase, pages_leave_and_come_back);
     tcase_add_test(tcase, writing_replaces_the_file_at_the_end);
     tcase_add_test(tcase, a_new_file_has_the_umasks_permissions);
     tcase_add_test(tcase, a_discarded_file_leaves_nothing);

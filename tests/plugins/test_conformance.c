@@ -4,8 +4,11 @@
  */
 #include <stdio.h>
 
+#include <stdlib.h>
+
 #include "core/op.h"
 #include "tests/plugins/plugins.h"
+#include "tests/support/plans.h"
 #include "tests/support/scratch.h"
 #include "tests/support/support.h"
 
@@ -32,6 +35,29 @@ static void count_result(void *user, const sf_check_result *result) {
         t->n_ops++;
     snprintf(t->last_op, sizeof t->last_op, "%s", result->op);
 }
+
+static bool has_all(sf_op_id op) {
+    (void)op;
+    return true;
+}
+
+/* attention that says it may write over the queries, and clears its output first. */
+START_TEST(ops_that_spoil_their_input_are_caught) {
+    sf_context *ctx = plugin_context(test_plugins(""), "reference", 0);
+    int n_failed = 0;
+    tally t = {.n_ops = 0};
+    ck_ok(ctx, sf_context_open_backend(ctx));
+    sf_backend *right = ctx->backend, *wrong = limit_backend(right, "wrong", has_all);
+    wrong->entries[SF_OP_attention].in_place = SF_IN_PLACE(0);
+    ctx->backend = wrong;
+    ck_ok(ctx, sf_backend_check(ctx, "attention", count_result, &t, &n_failed));
+    ck_assert_int_gt(n_failed, 0);
+    ck_assert_ptr_nonnull(strstr(t.failure, "in place of input 0"));
+    ctx->backend = right;
+    free(wrong);
+    sf_context_free(ctx);
+}
+END_TEST
 
 static tally check(const char *path, const char *backend, const char *op) {
     tally t = {.n_ops = 0};
@@ -106,6 +132,7 @@ Suite *suite_plugins_conformance(void) {
     tcase_add_checked_fixture(tcase, scratch_setup, scratch_teardown);
     tcase_add_test(tcase, the_reference_agrees_with_itself);
     tcase_add_test(tcase, ops_that_are_lacking_are_counted_as_such);
+    tcase_add_test(tcase, ops_that_spoil_their_input_are_caught);
     tcase_add_loop_test(tcase, wrong_kernels_are_caught, 0, 3);
     tcase_add_test(tcase, unknown_ops_and_absent_backends_are_errors);
     suite_add_tcase(suite, tcase);

@@ -65,15 +65,75 @@ void run_plan(sf_context *ctx, sf_plan *plan, const void *const *inputs, void **
 /* ---- memory ---- */
 
 static bool overlap(const sf_place *a, const sf_place *b) {
-    return a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+    return a->kind == SF_PLACE_ARENA && b->kind == SF_PLACE_ARENA && a->side == b->side &&
+           a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
 }
 
-static void check_pair(const sf_place *a, const sf_place *b) {
-    if (a->kind != SF_PLACE_ARENA || b->kind != SF_PLACE_ARENA || a->side != b->side)
+/* A place is written: what lay there before is lost. */
+static void overwrite(const sf_plan *plan, int place, bool *holds) {
+    if (place == SF_NO_PLACE)
         return;
-    bool together = a->first <= b->last && b->first <= a->last;
-    ck_assert_msg(!together || !overlap(a, b), "places of steps %d-%d and %d-%d overlap", a->first,
-                  a->last, b->first, b->last);
+    for (size_t i = 0; i < plan->n_places; i++)
+        if (overlap(&plan->places[i], &plan->places[place]))
+            holds[i] = false;
+    holds[place] = true;
+}
+
+/* Whether the step's op may find its output where the operand is. */
+static bool may_be_same(const sf_plan *plan, const sf_step *step, int input) {
+    const sf_place *from = &plan->places[step->inputs[input].place];
+    const sf_place *to = &plan->places[step->output.place];
+    sf_value value = plan->graph->nodes[step->node].inputs[input];
+    return (sf_backend_in_place(plan->backends[step->side], step->op) >> input & 1) != 0 &&
+           from->offset == to->offset && from->bytes == to->bytes &&
+           sf_spec_equal(sf_value_spec(plan->graph, value),
+                         sf_value_spec(plan->graph, step->node)) &&
+           sf_layout_is_contiguous(sf_value_spec(plan->graph, value), &plan->layouts[value]);
+}
+
+static void check_operand(const sf_plan *plan, size_t s, int input, const bool *holds) {
+    const sf_step *step = &plan->steps[s];
+    int place = step->inputs[input].place;
+    if (place == SF_NO_PLACE)
+        return;
+    ck_assert_msg(holds[place] || plan->places[place].kind != SF_PLACE_ARENA,
+                  "step %zu reads place %d, whose content is lost", s, place);
+    ck_assert_msg(!overlap(&plan->places[place], &plan->places[step->output.place]) ||
+                      (step->kind == SF_STEP_OP && may_be_same(plan, step, input)),
+                  "step %zu writes over its input %d", s, input);
+    if (step->scratch != SF_NO_PLACE)
+        ck_assert(!overlap(&plan->places[place], &plan->places[step->scratch]));
+}
+
+static void follow_step(const sf_plan *plan, size_t s, bool *holds) {
+    const sf_step *step = &plan->steps[s];
+    for (int i = 0; i < SF_MAX_INPUTS; i++)
+        check_operand(plan, s, i, holds);
+    overwrite(plan, step->scratch, holds);
+    overwrite(plan, step->output.place, holds);
+    if (step->scratch != SF_NO_PLACE)
+        ck_assert(!overlap(&plan->places[step->scratch], &plan->places[step->output.place]));
+}
+
+/* Follows what each place holds through some runs; inputs are written before the first alone. */
+static void check_contents(const sf_plan *plan) {
+    bool *holds = calloc(plan->n_places + 1, sizeof *holds);
+    ck_assert_ptr_nonnull(holds);
+    for (int i = 0; i < plan->n_inputs; i++)
+        overwrite(plan, plan->place_of[SF_SIDE_BACKEND][plan->inputs[i]], holds);
+    static const sf_pace due[] = {SF_PACE_ONCE, SF_PACE_EACH_RUN, SF_PACE_WHEN_WRITTEN,
+                                  SF_PACE_EACH_RUN, SF_PACE_ONCE};
+    for (size_t run = 0; run < sizeof due / sizeof *due; run++) {
+        for (size_t s = 0; s < plan->n_steps; s++)
+            if (plan->steps[s].pace >= due[run])
+                follow_step(plan, s, holds);
+        for (size_t i = 0; i < plan->graph->n_outputs; i++) {
+            sf_value root = plan->layouts[plan->graph->outputs[i].value].root;
+            int place = plan->place_of[SF_SIDE_BACKEND][root];
+            ck_assert(holds[place] || plan->places[place].kind != SF_PLACE_ARENA);
+        }
+    }
+    free(holds);
 }
 
 static void check_alive(const sf_plan *plan, int place, int step) {
@@ -110,9 +170,8 @@ void check_plan_memory(const sf_plan *plan) {
             ck_assert_uint_le(place->offset + place->bytes, plan->arena_bytes[place->side]);
             ck_assert_uint_eq(place->offset % 256, 0);
         }
-        for (size_t k = 0; k < i; k++)
-            check_pair(place, &plan->places[k]);
     }
     check_steps(plan);
+    check_contents(plan);
     ck_assert_uint_le(plan->stats.arena_bytes, plan->stats.unshared_bytes);
 }

@@ -6,6 +6,8 @@
  * far. It is raised only when weights become large, seldom after the first keys (Milakov and
  * Gimelshein 2018 raise it each time); what was summed up is scaled then. So scores are computed,
  * made into weights and stored once.
+ *
+ * With `pairs`, a constant, both products are in bf16: see product.h.
  */
 #include "backends/cpu/isa/attention.h"
 
@@ -13,8 +15,8 @@
 #include <math.h>
 
 #include "backends/cpu/isa/isa.h"
+#include "backends/cpu/isa/product.h"
 #include "backends/cpu/isa/transpose.h"
-#include "backends/cpu/isa/vector.h"
 
 /* Keys or channels that are computed at once: with the vectors of queries they fill the registers. */
 #if VECTOR == 16
@@ -100,11 +102,11 @@ typedef struct key_range {
 } key_range;
 
 /*
- * Channels first .. end - 1 of the scores of keys key .. key + ROWS - 1, added to what `weights` has
+ * Lanes first .. end - 1 of the channels of the scores of keys key .. key + ROWS - 1, added to what `weights` has
  * of the channels before.
  */
-INLINE void score(int vectors, const cpu_attend *a, key_range keys, int64_t key, int64_t first,
-                  int64_t end, vec scores[ROWS][VECTORS]) {
+INLINE void score(bool pairs, int vectors, const cpu_attend *a, key_range keys, int64_t key,
+                  int64_t first, int64_t end, vec scores[ROWS][VECTORS]) {
     const float *k = a->keys + key / VECTOR * VECTOR * a->D + first * VECTOR + key % VECTOR;
     const float *q = a->queries + first * vectors * VECTOR;
     const float *before = a->weights + (key - keys.first) * vectors * VECTOR;
@@ -120,8 +122,17 @@ INLINE void score(int vectors, const cpu_attend *a, key_range keys, int64_t key,
         for (int i = 0; i < ROWS; i++) {
             UNROLL
             for (int j = 0; j < vectors; j++)
-                scores[i][j] += vec_of(k[i]) * vec_load(q + j * VECTOR);
+                scores[i][j] =
+                    product_sum(pairs, scores[i][j], vec_of(k[i]), vec_load(q + j * VECTOR));
         }
+    }
+    if (!pairs || end < a->D)
+        return;
+    UNROLL
+    for (int i = 0; i < ROWS; i++) {
+        UNROLL
+        for (int j = 0; j < vectors; j++)
+            scores[i][j] *= a->scale;
     }
 }
 
@@ -152,8 +163,24 @@ INLINE void scale_rows(int vectors, float *rows, int64_t n, const vec *factors) 
     }
 }
 
+/* The same for n rows of pairs. */
+INLINE void scale_pairs(int vectors, float *rows, int64_t n, const vec *factors) {
+#if VECTOR_BF16
+    for (int64_t i = 0; i < n; i++) {
+        UNROLL
+        for (int j = 0; j < vectors; j++, rows += VECTOR) {
+            uvec both = (uvec)vec_load(rows);
+            vec first = (vec)(both << 16), second = (vec)(both & 0xffff0000);
+            vec_store(rows, vec_join_pairs(first * factors[j], second * factors[j]));
+        }
+    }
+#else
+    (void)vectors, (void)rows, (void)n, (void)factors;
+#endif
+}
+
 /* Raises the references to the largest of the scores, and scales what there is to them. */
-INLINE void raise(int vectors, const cpu_attend *a, int64_t n_weights, vec *sums,
+INLINE void raise(bool pairs, int vectors, const cpu_attend *a, int64_t n_weights, vec *sums,
                   vec scores[ROWS][VECTORS]) {
     vec factors[VECTORS];
     UNROLL
@@ -167,24 +194,44 @@ INLINE void raise(int vectors, const cpu_attend *a, int64_t n_weights, vec *sums
         sums[j] *= factors[j];
     }
     scale_rows(vectors, a->sums, 1, factors);
-    scale_rows(vectors, a->weights, n_weights, factors);
+    if (pairs)
+        scale_pairs(vectors, a->weights, n_weights / 2, factors);
+    else
+        scale_rows(vectors, a->weights, n_weights, factors);
     scale_rows(vectors, a->y, a->E, factors);
 }
 
+/* Weights of a row of keys, or of two, as the second product wants them. */
+INLINE void store_weights(bool pairs, vec first, vec second, float *weights, int64_t row) {
+#if VECTOR_BF16
+    if (pairs) {
+        vec_store(weights, vec_join_pairs(first, second));
+        return;
+    }
+#endif
+    (void)pairs;
+    vec_store(weights, first);
+    vec_store(weights + row, second);
+}
+
 /* Weights of the scores and their sums; true: some are large, or NaN. */
-INLINE bool weigh(int vectors, const cpu_attend *a, int64_t row, vec scores[ROWS][VECTORS],
-                  vec added[VECTORS]) {
-    float *weights = a->weights + row * vectors * VECTOR;
+INLINE bool weigh(bool pairs, int vectors, const cpu_attend *a, int64_t row,
+                  vec scores[ROWS][VECTORS], vec added[VECTORS]) {
+    int64_t width = vectors * VECTOR;
+    float *weights = a->weights + product_lanes(pairs, row) * width;
     ivec small = vec_lanes() >= 0;
     UNROLL
     for (int j = 0; j < vectors; j++) {
         vec reference = vec_load(a->references + j * VECTOR);
         added[j] = vec_zero();
         UNROLL
-        for (int i = 0; i < ROWS; i++) {
-            vec weight = exponential(scores[i][j] - reference);
-            vec_store(weights + (i * vectors + j) * VECTOR, weight);
-            added[j] += weight;
+        for (int i = 0; i < ROWS; i += 2) {
+            vec first = exponential(scores[i][j] - reference);
+            vec second = exponential(scores[i + 1][j] - reference);
+            store_weights(pairs, first, second,
+                          weights + product_lanes(pairs, i) * width + j * VECTOR, width);
+            added[j] += first;
+            added[j] += second;
         }
         small &= added[j] <= MOST_WEIGHT;
     }
@@ -192,53 +239,61 @@ INLINE bool weigh(int vectors, const cpu_attend *a, int64_t row, vec scores[ROWS
 }
 
 /* The same where references must be raised first. */
-INLINE void raise_and_weigh(int vectors, const cpu_attend *a, key_range keys, int64_t key,
-                            vec *sums, vec *added) {
+INLINE void raise_and_weigh(bool pairs, int vectors, const cpu_attend *a, key_range keys,
+                            int64_t key, vec *sums, vec *added) {
     vec scores[ROWS][VECTORS];
-    score(vectors, a, keys, key, 0, a->D, scores);
+    score(pairs, vectors, a, keys, key, 0, a->D, scores);
     mask_scores(vectors, a, keys, key, scores);
-    raise(vectors, a, key - keys.first, sums, scores);
-    weigh(vectors, a, key - keys.first, scores, added);
+    raise(pairs, vectors, a, key - keys.first, sums, scores);
+    weigh(pairs, vectors, a, key - keys.first, scores, added);
 }
 
-static __attribute__((noinline)) void raise_and_weigh_any(int vectors, const cpu_attend *a,
+INLINE void raise_and_weigh_by(bool pairs, const cpu_attend *a, key_range keys, int64_t key,
+                               vec *sums, vec *added) {
+    if (a->vectors == 3)
+        raise_and_weigh(pairs, 3, a, keys, key, sums, added);
+    else if (a->vectors == 2)
+        raise_and_weigh(pairs, 2, a, keys, key, sums, added);
+    else
+        raise_and_weigh(pairs, 1, a, keys, key, sums, added);
+}
+
+static __attribute__((noinline)) void raise_and_weigh_any(bool pairs, const cpu_attend *a,
                                                           key_range keys, int64_t key, vec *sums,
                                                           vec *added) {
-    if (vectors == 3)
-        raise_and_weigh(3, a, keys, key, sums, added);
-    else if (vectors == 2)
-        raise_and_weigh(2, a, keys, key, sums, added);
+    if (pairs)
+        raise_and_weigh_by(true, a, keys, key, sums, added);
     else
-        raise_and_weigh(1, a, keys, key, sums, added);
+        raise_and_weigh_by(false, a, keys, key, sums, added);
 }
 
 /* `plain`: all keys of the tile are seen by all queries. The first keys of all set the references. */
-INLINE void weigh_tile(int vectors, bool plain, const cpu_attend *a, key_range keys, int64_t key,
-                       int64_t first, vec *sums) {
+INLINE void weigh_tile(bool pairs, int vectors, bool plain, const cpu_attend *a, key_range keys,
+                       int64_t key, int64_t first, vec *sums) {
     vec scores[ROWS][VECTORS], added[VECTORS];
     bool must_raise = key == 0;
     if (!must_raise) {
-        score(vectors, a, keys, key, first, a->D, scores);
+        score(pairs, vectors, a, keys, key, first, a->D, scores);
         if (!plain)
             mask_scores(vectors, a, keys, key, scores);
-        must_raise = weigh(vectors, a, key - keys.first, scores, added);
+        must_raise = weigh(pairs, vectors, a, key - keys.first, scores, added);
     }
     if (must_raise)
-        raise_and_weigh_any(vectors, a, keys, key, sums, added);
+        raise_and_weigh_any(pairs, a, keys, key, sums, added);
     UNROLL
     for (int j = 0; j < vectors; j++)
         sums[j] += added[j];
 }
 
 /* Scores without their last channels, a stretch at a time that stays in the first-level cache. */
-INLINE int64_t score_stretches(int vectors, const cpu_attend *a, key_range keys) {
+INLINE int64_t score_stretches(bool pairs, int vectors, const cpu_attend *a, key_range keys) {
     int64_t n_stretches = (a->D + STRETCH - 1) / STRETCH, first = 0;
     int64_t stretch = n_stretches ? (a->D + n_stretches - 1) / n_stretches : 0;
     for (; first + stretch < a->D; first += stretch)
         for (int64_t key = keys.first; key < keys.end; key += ROWS) {
             vec scores[ROWS][VECTORS];
             float *row = a->weights + (key - keys.first) * vectors * VECTOR;
-            score(vectors, a, keys, key, first, first + stretch, scores);
+            score(pairs, vectors, a, keys, key, first, first + stretch, scores);
             UNROLL
             for (int i = 0; i < ROWS; i++) {
                 UNROLL
@@ -249,7 +304,7 @@ INLINE int64_t score_stretches(int vectors, const cpu_attend *a, key_range keys)
     return first;
 }
 
-INLINE void weigh_keys(int vectors, const cpu_attend *a, key_range keys) {
+INLINE void weigh_keys(bool pairs, int vectors, const cpu_attend *a, key_range keys) {
     vec sums[VECTORS];
     UNROLL
     for (int j = 0; j < vectors; j++)
@@ -257,11 +312,11 @@ INLINE void weigh_keys(int vectors, const cpu_attend *a, key_range keys) {
     int64_t plain_end = a->mask ? keys.first : keys.end;
     if (a->causal && plain_end > a->first_query + 1)
         plain_end = a->first_query + 1;
-    int64_t first = score_stretches(vectors, a, keys), key = keys.first;
+    int64_t first = score_stretches(pairs, vectors, a, keys), key = keys.first;
     for (; key + ROWS <= plain_end; key += ROWS)
-        weigh_tile(vectors, true, a, keys, key, first, sums);
+        weigh_tile(pairs, vectors, true, a, keys, key, first, sums);
     for (; key < keys.end; key += ROWS)
-        weigh_tile(vectors, false, a, keys, key, first, sums);
+        weigh_tile(pairs, vectors, false, a, keys, key, first, sums);
     UNROLL
     for (int j = 0; j < vectors; j++)
         vec_store(a->sums + j * VECTOR, vec_load(a->sums + j * VECTOR) + sums[j]);
@@ -269,10 +324,11 @@ INLINE void weigh_keys(int vectors, const cpu_attend *a, key_range keys) {
 
 /* ---- weights times values ---- */
 
-INLINE void add_values(int vectors, const cpu_attend *a, key_range keys) {
-    int64_t n_keys = keys.end - keys.first, left = a->S - keys.first;
-    int64_t tile = (left < CPU_ATTEND_KEYS ? left : CPU_ATTEND_KEYS) * CPU_ATTEND_TILE;
-    const float *block = a->values + keys.first * a->E;
+INLINE void add_values(bool pairs, int vectors, const cpu_attend *a, key_range keys) {
+    int64_t lanes = product_lanes(pairs, keys.end - keys.first), left = a->S - keys.first;
+    int64_t tile =
+        product_lanes(pairs, left < CPU_ATTEND_KEYS ? left : CPU_ATTEND_KEYS) * CPU_ATTEND_TILE;
+    const float *block = a->values + product_lanes(pairs, keys.first) * a->E;
     for (int64_t e = 0; e < a->E; e += ROWS) {
         vec sums[ROWS][VECTORS];
         const float *w = a->weights, *v = block + e / CPU_ATTEND_TILE * tile;
@@ -284,13 +340,14 @@ INLINE void add_values(int vectors, const cpu_attend *a, key_range keys) {
             for (int j = 0; j < vectors; j++)
                 sums[i][j] = vec_zero();
         }
-        for (int64_t key = 0; key < n_keys; key++, v += CPU_ATTEND_TILE, w += vectors * VECTOR) {
+        for (int64_t k = 0; k < lanes; k++, v += CPU_ATTEND_TILE, w += vectors * VECTOR) {
             __builtin_prefetch(v + tile);
             UNROLL
             for (int i = 0; i < ROWS; i++) {
                 UNROLL
                 for (int j = 0; j < vectors; j++)
-                    sums[i][j] += vec_of(v[i]) * vec_load(w + j * VECTOR);
+                    sums[i][j] =
+                        product_sum(pairs, sums[i][j], vec_of(v[i]), vec_load(w + j * VECTOR));
             }
         }
         UNROLL
@@ -304,20 +361,29 @@ INLINE void add_values(int vectors, const cpu_attend *a, key_range keys) {
 
 /* ---- the kernels ---- */
 
-INLINE void attend_panel(int vectors, const cpu_attend *a, key_range keys) {
-    weigh_keys(vectors, a, keys);
-    add_values(vectors, a, keys);
+INLINE void attend_panel(bool pairs, int vectors, const cpu_attend *a, key_range keys) {
+    weigh_keys(pairs, vectors, a, keys);
+    add_values(pairs, vectors, a, keys);
+}
+
+INLINE void attend_as(bool pairs, const cpu_attend *a, key_range keys) {
+    if (a->vectors == 3)
+        attend_panel(pairs, 3, a, keys);
+    else if (a->vectors == 2)
+        attend_panel(pairs, 2, a, keys);
+    else
+        attend_panel(pairs, 1, a, keys);
 }
 
 void CPU_NAME(attend)(const cpu_attend *a, int64_t first, int64_t end) {
-    key_range keys = {first, end};
-    if (a->vectors == 3)
-        attend_panel(3, a, keys);
-    else if (a->vectors == 2)
-        attend_panel(2, a, keys);
-    else
-        attend_panel(1, a, keys);
+    attend_as(false, a, (key_range){first, end});
 }
+
+#if VECTOR_BF16
+void CPU_NAME(attend_bf16)(const cpu_attend *a, int64_t first, int64_t end) {
+    attend_as(true, a, (key_range){first, end});
+}
+#endif
 
 /* ---- turning ---- */
 

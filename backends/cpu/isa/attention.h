@@ -17,12 +17,17 @@
 #define CPU_ATTEND_TILE    8 /* channels that lie together in `values`, and are computed together */
 
 /*
+ * In f32; for attend_bf16 queries, keys, values and weights are in pairs of bf16, of the dimension that
+ * is summed over, as product.h has them, with D and the numbers of keys rounded up and halved, and scores
+ * are scaled.
+ *
  * vectors: of the panel; width = vectors * the instruction set's vector. S keys of D channels, zeros
  * behind the last one; E is D of the values, rounded up to tiles.
  */
 typedef struct cpu_attend {
     int vectors;
     int64_t S, D, E;
+    float scale;              /* for attend_bf16 */
     const float *queries;     /* [D, width], scaled */
     const float *keys;        /* [keys / vector, D, vector] */
     const float *values;      /* of each block: [E / CPU_ATTEND_TILE, keys, CPU_ATTEND_TILE] */

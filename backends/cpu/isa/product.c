@@ -26,45 +26,62 @@ INLINE int64_t panel_width(int64_t columns) {
     return (vectors < PRODUCT_VECTORS ? vectors : PRODUCT_VECTORS) * VECTOR;
 }
 
-/* VECTOR rows from first on of the matrix [n, inner], VECTOR columns of each, turned over. Rows past
+/* VECTOR lanes from a row's element on of which n are left; those past n are 0. */
+INLINE vec load_lanes(bool pairs, int32_t dtype, const void *row, int64_t n) {
+#if VECTOR_BF16
+    if (pairs)
+        return n >= 2 * VECTOR ? vec_load_pairs(dtype, row, 0)
+                               : vec_load_part_pairs(dtype, row, 0, n);
+#endif
+    (void)pairs;
+    return n >= VECTOR ? vec_load_as(dtype, row, 0) : vec_load_part_as(dtype, row, 0, n);
+}
+
+/* VECTOR rows from first on of the matrix [n, inner], VECTOR lanes of each, turned over. Rows past
  * n_rows give zeros, and columns past n. */
-INLINE void load_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64_t n_rows,
-                        int64_t column, int64_t n, vec *square) {
+INLINE void load_turned(bool pairs, int32_t dtype, const cpu_matrix *b, int64_t first,
+                        int64_t n_rows, int64_t column, int64_t n, vec *square) {
     UNROLL
     for (int i = 0; i < VECTOR; i++) {
-        const void *row = at(b, first + (i < n_rows ? i : 0), column);
-        square[i] = n >= VECTOR ? vec_load_as(dtype, row, 0) : vec_load_part_as(dtype, row, 0, n);
+        square[i] = load_lanes(pairs, dtype, at(b, first + (i < n_rows ? i : 0), column), n);
         if (i >= n_rows)
             square[i] = vec_zero();
     }
     vec_transpose(square);
 }
 
-INLINE void pack_turned(int32_t dtype, const cpu_matrix *b, int64_t first, int64_t n_rows,
-                        int64_t first_inner, int64_t inner, float *panel, int64_t width) {
-    for (int64_t k = 0; k < inner; k += VECTOR) {
+INLINE void pack_turned(bool pairs, int32_t dtype, const cpu_matrix *b, int64_t first,
+                        int64_t n_rows, int64_t first_inner, int64_t inner, float *panel,
+                        int64_t width) {
+    int64_t numbers = pairs ? 2 : 1, lanes = product_lanes(pairs, inner);
+    for (int64_t k = 0; k < lanes; k += VECTOR) {
         vec square[VECTOR];
-        load_turned(dtype, b, first, n_rows, first_inner + k, inner - k, square);
-        for (int64_t i = 0; i < VECTOR && i < inner - k; i++)
+        load_turned(pairs, dtype, b, first, n_rows, first_inner + numbers * k, inner - numbers * k,
+                    square);
+        for (int64_t i = 0; i < VECTOR && i < lanes - k; i++)
             vec_store(panel + (k + i) * width, square[i]);
     }
 }
 
-void CPU_NAME(pack_rows)(const cpu_matrix *b, int64_t first, int64_t columns, int64_t first_inner,
-                         int64_t inner, float *panels) {
+INLINE void pack_rows_as(bool pairs, int32_t dtype, const cpu_matrix *b, int64_t first,
+                         int64_t columns, int64_t first_inner, int64_t inner, float *panels) {
     for (int64_t column = 0, width; column < columns; column += width) {
         width = panel_width(columns - column);
-        for (int64_t j = 0; j < width; j += VECTOR) {
-            int64_t start = first + column + j, left = columns - column - j;
-            if (b->dtype == SF_F32)
-                pack_turned(SF_F32, b, start, left, first_inner, inner, panels + j, width);
-            else if (b->dtype == SF_F16)
-                pack_turned(SF_F16, b, start, left, first_inner, inner, panels + j, width);
-            else
-                pack_turned(SF_BF16, b, start, left, first_inner, inner, panels + j, width);
-        }
-        panels += width * inner;
+        for (int64_t j = 0; j < width; j += VECTOR)
+            pack_turned(pairs, dtype, b, first + column + j, columns - column - j, first_inner,
+                        inner, panels + j, width);
+        panels += width * product_lanes(pairs, inner);
     }
+}
+
+void CPU_NAME(pack_rows)(const cpu_matrix *b, int64_t first, int64_t columns, int64_t first_inner,
+                         int64_t inner, void *panels) {
+    if (b->dtype == SF_F32)
+        pack_rows_as(false, SF_F32, b, first, columns, first_inner, inner, panels);
+    else if (b->dtype == SF_F16)
+        pack_rows_as(false, SF_F16, b, first, columns, first_inner, inner, panels);
+    else
+        pack_rows_as(false, SF_BF16, b, first, columns, first_inner, inner, panels);
 }
 
 /* Channel c of the block and element t of the kernel go from row c taps + t to row t channels + c. */
@@ -74,7 +91,7 @@ INLINE void pack_filters_turned(int32_t dtype, const cpu_matrix *b, int64_t firs
     int64_t channels = inner / taps, c = 0, t = 0;
     for (int64_t k = 0; k < inner; k += VECTOR) {
         vec square[VECTOR];
-        load_turned(dtype, b, first, n_rows, first_inner + k, inner - k, square);
+        load_turned(false, dtype, b, first, n_rows, first_inner + k, inner - k, square);
         for (int64_t i = 0; i < VECTOR && i < inner - k; i++) {
             vec_store(panel + (t * channels + c) * width, square[i]);
             if (++t == taps) {
@@ -86,7 +103,8 @@ INLINE void pack_filters_turned(int32_t dtype, const cpu_matrix *b, int64_t firs
 }
 
 void CPU_NAME(pack_filters)(const cpu_matrix *b, int64_t first, int64_t columns,
-                            int64_t first_inner, int64_t inner, int64_t taps, float *panels) {
+                            int64_t first_inner, int64_t inner, int64_t taps, void *all_panels) {
+    float *panels = all_panels;
     for (int64_t column = 0, width; column < columns; column += width) {
         width = panel_width(columns - column);
         for (int64_t j = 0; j < width; j += VECTOR)
@@ -97,7 +115,8 @@ void CPU_NAME(pack_filters)(const cpu_matrix *b, int64_t first, int64_t columns,
 }
 
 void CPU_NAME(pack_columns)(const cpu_matrix *b, int64_t first, int64_t columns,
-                            int64_t first_inner, int64_t inner, float *panels) {
+                            int64_t first_inner, int64_t inner, void *all_panels) {
+    float *panels = all_panels;
     for (int64_t column = 0, width; column < columns; column += width) {
         width = panel_width(columns - column);
         for (int64_t k = 0; k < inner; k++, panels += width)
@@ -114,7 +133,7 @@ void CPU_NAME(pack_columns)(const cpu_matrix *b, int64_t first, int64_t columns,
 
 #define BLOCK(rows, vectors)                                                                       \
     case rows *PRODUCT_VECTORS + vectors - 1:                                                      \
-        product_block(rows, vectors, inner, a, a_stride, b, c, c_stride, add);                     \
+        product_block(pairs, rows, vectors, inner, a, a_stride, b, c, c_stride, add);              \
         break;
 #if PRODUCT_VECTORS == 3
 #define BLOCKS(rows) BLOCK(rows, 1) BLOCK(rows, 2) BLOCK(rows, 3)
@@ -122,8 +141,8 @@ void CPU_NAME(pack_columns)(const cpu_matrix *b, int64_t first, int64_t columns,
 #define BLOCKS(rows) BLOCK(rows, 1) BLOCK(rows, 2)
 #endif
 
-static void any_block(int rows, int vectors, int64_t inner, const float *a, int64_t a_stride,
-                      const float *b, float *c, int64_t c_stride, int add) {
+INLINE void any_block(bool pairs, int rows, int vectors, int64_t inner, const char *a,
+                      int64_t a_stride, const float *b, float *c, int64_t c_stride, int add) {
     switch (rows * PRODUCT_VECTORS + vectors - 1) {
         BLOCKS(1)
         BLOCKS(2)
@@ -140,7 +159,8 @@ static void any_block(int rows, int vectors, int64_t inner, const float *a, int6
     }
 }
 
-void CPU_NAME(multiply)(int64_t rows, int64_t columns, int64_t inner, const float *a,
+/* a_stride in bytes */
+INLINE void multiply_as(bool pairs, int64_t rows, int64_t columns, int64_t inner, const char *a,
                         int64_t a_stride, const float *panels, float *c, int64_t c_stride,
                         bool add) {
     for (int64_t column = 0, width; column < columns; column += width) {
@@ -148,12 +168,92 @@ void CPU_NAME(multiply)(int64_t rows, int64_t columns, int64_t inner, const floa
         int vectors = (int)(width / VECTOR);
         for (int64_t i = 0; i < rows; i += PRODUCT_ROWS) {
             int n = (int)(rows - i < PRODUCT_ROWS ? rows - i : PRODUCT_ROWS);
-            any_block(n, vectors, inner, a + i * a_stride, a_stride, panels,
+            any_block(pairs, n, vectors, inner, a + i * a_stride, a_stride, panels,
                       c + i * c_stride + column, c_stride, add);
         }
-        panels += width * inner;
+        panels += width * product_lanes(pairs, inner);
     }
 }
+
+void CPU_NAME(multiply)(int64_t rows, int64_t columns, int64_t inner, const void *a,
+                        int64_t a_stride, const void *panels, float *c, int64_t c_stride,
+                        bool add) {
+    multiply_as(false, rows, columns, inner, a, a_stride * 4, panels, c, c_stride, add);
+}
+
+/* ---- the same in bf16 ---- */
+
+#if VECTOR_BF16
+
+void CPU_NAME(multiply_bf16)(int64_t rows, int64_t columns, int64_t inner, const void *a,
+                             int64_t a_stride, const void *panels, float *c, int64_t c_stride,
+                             bool add) {
+    multiply_as(true, rows, columns, inner, a, a_stride * 2, panels, c, c_stride, add);
+}
+
+void CPU_NAME(pack_rows_bf16)(const cpu_matrix *b, int64_t first, int64_t columns,
+                              int64_t first_inner, int64_t inner, void *panels) {
+    if (b->dtype == SF_BF16)
+        pack_rows_as(true, SF_BF16, b, first, columns, first_inner, inner, panels);
+    else
+        pack_rows_as(true, b->dtype, b, first, columns, first_inner, inner, panels);
+}
+
+void CPU_NAME(pack_columns_bf16)(const cpu_matrix *b, int64_t first, int64_t columns,
+                                 int64_t first_inner, int64_t inner, void *all_panels) {
+    float *panels = all_panels;
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
+        for (int64_t k = 0; k < inner; k += 2, panels += width)
+            for (int64_t j = 0; j < width; j += VECTOR) {
+                int64_t left = columns - column - j;
+                vec pair[2] = {vec_zero(), vec_zero()};
+                for (int64_t i = 0; i < 2 && i < inner - k; i++)
+                    pair[i] = load_lanes(false, b->dtype,
+                                         at(b, first_inner + k + i, first + column + j), left);
+                vec_store(panels + j, vec_join_pairs(pair[0], pair[1]));
+            }
+    }
+}
+
+/* As pack_filters_turned(); inner index i is half i % 2 of lane i / 2. */
+INLINE void pack_filters_pairs(const cpu_matrix *b, int64_t first, int64_t n_rows,
+                               int64_t first_inner, int64_t inner, int64_t taps, float *panel,
+                               int64_t width) {
+    int64_t channels = inner / taps, c = 0, t = 0;
+    for (int64_t k = 0; k < product_lanes(true, inner); k++)
+        vec_store(panel + k * width, vec_zero());
+    for (int64_t k = 0; k < inner; k += VECTOR) {
+        vec square[VECTOR];
+        load_turned(false, b->dtype, b, first, n_rows, first_inner + k, inner - k, square);
+        for (int64_t i = 0; i < VECTOR && i < inner - k; i++) {
+            int64_t at = t * channels + c;
+            float *lane = panel + at / 2 * width;
+            vec half = at % 2 ? vec_join_pairs(vec_zero(), square[i])
+                              : vec_join_pairs(square[i], vec_zero());
+            vec_store(lane, (vec)((uvec)vec_load(lane) | (uvec)half));
+            if (++t == taps) {
+                t = 0;
+                c++;
+            }
+        }
+    }
+}
+
+void CPU_NAME(pack_filters_bf16)(const cpu_matrix *b, int64_t first, int64_t columns,
+                                 int64_t first_inner, int64_t inner, int64_t taps,
+                                 void *all_panels) {
+    float *panels = all_panels;
+    for (int64_t column = 0, width; column < columns; column += width) {
+        width = panel_width(columns - column);
+        for (int64_t j = 0; j < width; j += VECTOR)
+            pack_filters_pairs(b, first + column + j, columns - column - j, first_inner, inner,
+                               taps, panels + j, width);
+        panels += width * product_lanes(true, inner);
+    }
+}
+
+#endif
 
 /* ---- few rows: dot products, the matrix read once as it lies ---- */
 

@@ -36,8 +36,20 @@ typedef uint16_t hvec_unaligned __attribute__((vector_size(2 * VECTOR), aligned(
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Before a short loop with constant bounds: written out, so that arrays of vectors are registers. */
-#if defined(__clang__)
+/*
+ * Before a short loop with constant bounds: written out, so that arrays of vectors are registers. Not under
+ * a sanitizer, whose checks of each access would make minutes of the compilation.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CPU_SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CPU_SANITIZED 1
+#endif
+#if defined(CPU_SANITIZED)
+#define UNROLL
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 36")
@@ -181,6 +193,13 @@ INLINE hvec vec_narrow_bf16(vec x) {
     return __builtin_convertvector((quiet & is_nan) | (rounded & ~is_nan), hvec);
 }
 
+/* Whether there are units for products of bf16: see vec_add_pairs(). */
+#if VECTOR == 16 && defined(__AVX512BF16__)
+#define VECTOR_BF16 1
+#else
+#define VECTOR_BF16 0
+#endif
+
 /* VECTOR elements of a float type at element i of data. */
 INLINE vec vec_load_as(int32_t dtype, const void *data, int64_t i) {
     if (dtype == SF_F32)
@@ -232,5 +251,43 @@ INLINE void vec_store_up_to(int32_t dtype, void *data, int64_t i, vec x, int64_t
     else
         vec_store_part_as(dtype, data, i, x, n);
 }
+
+/* ---- pairs of bf16: lanes of 32 bits, the first of a pair in the lower half ---- */
+
+#if VECTOR_BF16
+
+/* sum + a[0] b[0] + a[1] b[1] by lane, in f32. Subnormal numbers count as 0. */
+INLINE vec vec_add_pairs(vec sum, vec a, vec b) {
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
+
+/* Rounded as by vec_narrow_bf16(), but that subnormal numbers become 0. */
+INLINE vec vec_join_pairs(vec first, vec second) {
+    __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
+    __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));
+    return (vec)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+/* VECTOR pairs from element i of data on. */
+INLINE vec vec_load_pairs(int32_t dtype, const void *data, int64_t i) {
+    if (dtype == SF_BF16)
+        return (vec)_mm512_loadu_si512((const uint16_t *)data + i);
+    vec low = vec_load_as(dtype, data, i), high = vec_load_as(dtype, data, i + VECTOR);
+    return (vec)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+}
+
+/* The same of the first n elements, 0 < n < 2 VECTOR; the others are 0 and are not touched in memory. */
+INLINE vec vec_load_part_pairs(int32_t dtype, const void *data, int64_t i, int64_t n) {
+    if (dtype == SF_BF16)
+        return (vec)_mm512_maskz_loadu_epi16((__mmask32)((UINT64_C(1) << n) - 1),
+                                             (const uint16_t *)data + i);
+    vec low, high = vec_zero();
+    low = n >= VECTOR ? vec_load_as(dtype, data, i) : vec_load_part_as(dtype, data, i, n);
+    if (n > VECTOR)
+        high = vec_load_part_as(dtype, data, i + VECTOR, n - VECTOR);
+    return (vec)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+}
+
+#endif
 
 #endif

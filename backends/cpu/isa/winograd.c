@@ -225,7 +225,7 @@ void CPU_NAME(winograd_output)(const cpu_winograd_output *to, const float *point
         int64_t n = to->W - w < m ? to->W - w : m;
         for (int64_t i = 0; i < m && h + i < to->H; i++)
             CPU_NAME(finish)
-            (&to->epilogue, sums + m * i * whole, whole, (image * to->H + h + i) * to->W + w, n,
-             first_filter, filters);
+        (&to->epilogue, sums + m * i * whole, whole, (image * to->H + h + i) * to->W + w, n,
+         first_filter, filters);
     }
 }
