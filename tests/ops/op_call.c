@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/half.h"
 #include "core/rng.h"
@@ -30,12 +32,28 @@ const sf_op_entry *op_entry(const char *op) {
 typedef struct block {
     unsigned char *memory;
     size_t bytes; /* between the guards */
+    void *pages;  /* NULL, or those that it lies in, which end in one that can't be read */
+    size_t pages_bytes;
 } block;
 
 static block guarded(size_t bytes, int fill) {
     block b = {.memory = malloc(bytes + 2 * GUARD_BYTES), .bytes = bytes};
     ck_assert_ptr_nonnull(b.memory);
     memset(b.memory, GUARD, bytes + 2 * GUARD_BYTES);
+    memset(b.memory + GUARD_BYTES, fill, bytes);
+    return b;
+}
+
+/* The same without a guard behind it: it ends where memory ends, so that reading past it shows too. */
+static block walled(size_t bytes, int fill) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t readable = (bytes + GUARD_BYTES + page - 1) / page * page;
+    block b = {.bytes = bytes, .pages_bytes = readable + page};
+    b.pages = mmap(NULL, b.pages_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(b.pages, MAP_FAILED);
+    ck_assert_int_eq(mprotect((char *)b.pages + readable, page, PROT_NONE), 0);
+    b.memory = (unsigned char *)b.pages + readable - bytes - GUARD_BYTES;
+    memset(b.memory, GUARD, GUARD_BYTES);
     memset(b.memory + GUARD_BYTES, fill, bytes);
     return b;
 }
@@ -48,9 +66,13 @@ static void *inside(const block *b) {
 static void check_and_free(block *b, const char *op, const char *what) {
     bool intact = true;
     for (size_t i = 0; i < GUARD_BYTES; i++)
-        intact = intact && b->memory[i] == GUARD && b->memory[GUARD_BYTES + b->bytes + i] == GUARD;
+        intact = intact && b->memory[i] == GUARD &&
+                 (b->pages || b->memory[GUARD_BYTES + b->bytes + i] == GUARD);
     ck_assert_msg(intact, "%s wrote outside its %s", op, what);
-    free(b->memory);
+    if (b->pages)
+        munmap(b->pages, b->pages_bytes);
+    else
+        free(b->memory);
 }
 
 /* ---- operands ---- */
@@ -89,7 +111,8 @@ static void place(const sf_tensor *tensor, op_layout layout, block *b, sf_tensor
     *desc = (sf_tensor_desc){.dtype = (int32_t)spec.dtype, .n_dims = spec.n_dims, .offset = size};
     memcpy(desc->dims, spec.dims, sizeof desc->dims);
     size_t span = lay_out(&spec, layout, desc->strides);
-    *b = guarded((span + 1) * size, 0xff);
+    *b = layout == OP_CONTIGUOUS ? walled((span + 1) * size, 0xff)
+                                 : guarded((span + 1) * size, 0xff);
     desc->buffer = inside(b);
     if (layout == OP_CONTIGUOUS) {
         memcpy((char *)inside(b) + size, tensor->data, tensor->bytes);

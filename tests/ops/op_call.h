@@ -1,6 +1,7 @@
 /*
- * One op of the reference plugin, or of another, called as a plan would call it, but with inputs that lie in memory
- * in odd ways, and with guards around everything that it may write.
+ * One op of the reference plugin, or of another, called as a plan would call it, but with inputs that lie
+ * in memory in odd ways, and with guards around everything that it may write. Contiguous operands end
+ * where memory ends, so that a kernel which reads past them is ended by a signal.
  */
 #ifndef SF_TESTS_OPS_OP_CALL_H
 #define SF_TESTS_OPS_OP_CALL_H
