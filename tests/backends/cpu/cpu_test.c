@@ -114,6 +114,16 @@ void cpu_test_on_all(sf_context *ctx, op_call *call, const sf_tensor *wanted, do
 }
 
 /* splitmix64 (Steele, Lea, Flood 2014) */
+/* bf16 has 7 bits of fraction, f16 has 10. */
+void cpu_test_round_weight(op_call *call) {
+    const sf_tensor *x = call->inputs[0], *weight = call->inputs[1];
+    if (x->dtype != SF_BF16 || weight->dtype != SF_F16)
+        return;
+    uint16_t *bits = weight->data;
+    for (size_t i = 0; i < weight->bytes / sizeof *bits; i++)
+        bits[i] &= (uint16_t)~7u;
+}
+
 int64_t cpu_test_draw(uint64_t *state, int64_t n) {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);

@@ -37,6 +37,12 @@ void cpu_test_compare(cpu_test *test, sf_context *ctx, op_call *call, double tol
  */
 void cpu_test_on_all(sf_context *ctx, op_call *call, const sf_tensor *wanted, double tolerance);
 
+/*
+ * Where x (input 0) is bf16 and the weight (input 1) f16, instruction sets with dot products of bf16 round
+ * the weight to it: gives it numbers that both types have, so that the result is the same everywhere.
+ */
+void cpu_test_round_weight(op_call *call);
+
 /* The next number of a reproducible sequence, 0 .. n - 1; any seed will do for *state. */
 int64_t cpu_test_draw(uint64_t *state, int64_t n);
 

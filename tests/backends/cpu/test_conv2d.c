@@ -131,6 +131,7 @@ static op_call draw_call(uint64_t *state, const convolution *c) {
     sf_spec y;
     call.inputs[0] = operand(state, 4, c->N, c->H, c->W, c->C);
     call.inputs[1] = operand(state, 4, c->O, c->C / c->a.groups, c->KH, c->KW);
+    cpu_test_round_weight(&call);
     if (cpu_test_draw(state, 4) > 0)
         call.inputs[2] = operand(state, 1, c->O, 1, 1, 1);
     ck_ok(ctx, op_call_infer(ctx, &call, &y));

@@ -62,9 +62,12 @@ START_TEST(the_tables_are_whole) {
         const cpu_kernels *kernels = cpu_usable_kernels(i);
         ck_assert_int_gt(kernels->vector, 0);
         ck_assert_int_eq(CPU_WINOGRAD_FILTERS % (kernels->vector * kernels->vectors), 0);
-#define CPU_KERNEL(result, name, arguments) ck_assert(kernels->name != NULL);
+        bool has_bf16 = kernels->multiply_bf16 != NULL;
+#define CPU_KERNEL(result, name, arguments)      ck_assert(kernels->name != NULL);
+#define CPU_KERNEL_BF16(result, name, arguments) ck_assert((kernels->name != NULL) == has_bf16);
 #include "backends/cpu/isa/kernels.def"
 #undef CPU_KERNEL
+        ck_assert_int_eq(has_bf16, strcmp(kernels->name, "avx512bf16") == 0);
     }
 }
 END_TEST

@@ -58,6 +58,7 @@ static op_call draw_call(uint64_t *state, sizes s) {
     op_call call = {.op = geglu ? "linear_geglu" : "linear", .n_inputs = geglu ? 3 : 4};
     call.inputs[0] = operand(state, s.M, s.K);
     call.inputs[1] = operand(state, rows, s.K);
+    cpu_test_round_weight(&call);
     if (cpu_test_draw(state, 4) > 0)
         call.inputs[2] = operand(state, 0, rows);
     if (!geglu && cpu_test_draw(state, 2))
