@@ -13,6 +13,7 @@
 
 #define MOST_ROWS       512  /* of an item */
 #define MANY_ROWS       1024 /* of an item whose sums need not be kept */
+#define OWN_ROWS        256  /* enough for a thread to have rows of its own */
 #define MOST_COLUMNS    CPU_PRODUCT_MOST_COLUMNS
 #define MOST_INNER      CPU_PRODUCT_MOST_INNER
 #define MOST_INNER_BF16 (2 * MOST_INNER)
@@ -117,12 +118,12 @@ static void finish_zeros(const item *t) {
 
 static void multiply_item(void *user, int64_t number, cpu_thread *thread) {
     const cpu_product *p = user;
-    int64_t column_block = number % p->n_column_blocks, rest = number / p->n_column_blocks;
+    int64_t row_block = number % p->n_row_blocks, rest = number / p->n_row_blocks;
     item t = {
         .p = p,
-        .index = rest / p->n_row_blocks,
-        .rows = part_of(p->M, ROWS_AT_ONCE, rest % p->n_row_blocks, p->n_row_blocks),
-        .columns = part_of(p->N, p->kernels->vector, column_block, p->n_column_blocks),
+        .index = rest / p->n_column_blocks,
+        .rows = part_of(p->M, ROWS_AT_ONCE, row_block, p->n_row_blocks),
+        .columns = part_of(p->N, p->kernels->vector, rest % p->n_column_blocks, p->n_column_blocks),
         .panels = thread->scratch,
         .a = thread->scratch + PANELS_BYTES,
         .sums = (float *)(thread->scratch + PANELS_BYTES + FETCH_BYTES),
@@ -136,13 +137,21 @@ static void multiply_item(void *user, int64_t number, cpu_thread *thread) {
         finish_zeros(&t);
 }
 
+/* Less than this many multiplications are done before another thread has joined. */
+#define SMALL_PRODUCT 300000.0
+
 /*
- * As few items as fit in scratch, but for each thread the same number: columns are cut finer for that,
- * since a cut of the rows packs b once more.
+ * As few items as fit in scratch, but as many for each thread. With many rows each thread has rows of its
+ * own, which are likely to be in its caches from the op before; a cut of the rows packs b once more, so
+ * that with few rows the columns are cut.
  */
 static void choose_blocks(cpu_product *p, int n_threads) {
     p->n_row_blocks = cpu_divide_up(p->M, p->n_stretches > 1 ? MOST_ROWS : MANY_ROWS);
     p->n_column_blocks = cpu_divide_up(p->N, MOST_COLUMNS / p->n_sets);
+    if ((double)p->M * (double)p->N * (double)p->K * (double)p->n_products < SMALL_PRODUCT)
+        return;
+    if (p->M >= OWN_ROWS * n_threads)
+        p->n_row_blocks = cpu_divide_up(p->n_row_blocks, n_threads) * n_threads;
     int64_t n_items = p->n_row_blocks * p->n_column_blocks * p->n_products;
     if (n_items >= 8 * n_threads || n_items % n_threads == 0)
         return;
