@@ -113,7 +113,6 @@ void cpu_test_on_all(sf_context *ctx, op_call *call, const sf_tensor *wanted, do
     }
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014) */
 /* bf16 has 7 bits of fraction, f16 has 10. */
 void cpu_test_round_weight(op_call *call) {
     const sf_tensor *x = call->inputs[0], *weight = call->inputs[1];
@@ -124,6 +123,7 @@ void cpu_test_round_weight(op_call *call) {
         bits[i] &= (uint16_t)~7u;
 }
 
+/* splitmix64 (Steele, Lea, Flood 2014) */
 int64_t cpu_test_draw(uint64_t *state, int64_t n) {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
