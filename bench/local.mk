@@ -7,4 +7,12 @@ libsfumato_internal_la_SOURCES += bench/op.c
 libsfumato_internal_la_SOURCES += bench/shapes.c
 libsfumato_internal_la_SOURCES += bench/timing.c
 
+# By hand: `make bench/peak`.
+if CPU_X86
+EXTRA_PROGRAMS = bench/peak
+bench_peak_CFLAGS = $(AM_CFLAGS) $(ISA_FLAGS) -O3
+bench_peak_SOURCES = bench/peak.c
+bench_peak_LDADD = $(SYSTEM_LIBS)
+endif
+
 EXTRA_DIST += bench/instructions bench/instructions.tsv bench/make_sd15.py bench/peer_diffusers.py bench/peers.py bench/requirements.txt

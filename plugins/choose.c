@@ -70,8 +70,9 @@ static sf_status open_best(struct sf_registry *registry, sf_backend **backend, r
         sf_status status = sf_registry_open(registry, plugin, 0, backend);
         if (status == SF_OK || status == SF_ERROR_MEMORY)
             return status;
-        sf_log(registry->ctx, SF_LOG_INFO, "%s passed over: %s", plugin->name,
-               registry->ctx->error);
+        /* An argument can only be the user's own setting: better said than silently slow. */
+        sf_log(registry->ctx, status == SF_ERROR_ARGUMENT ? SF_LOG_WARNING : SF_LOG_INFO,
+               "%s passed over: %s", plugin->name, registry->ctx->error);
         add_reason(why, plugin->file, strlen(plugin->file), registry->ctx->error);
     }
     if (registry->n_plugins == 0)

@@ -29,6 +29,13 @@ static sf_status infer_linear_geglu(sf_context *ctx, const sf_spec *inputs, int 
     return SF_OK;
 }
 
+static double flops_linear_geglu(const sf_spec *inputs, int n_inputs,
+                                 const sf_attributes *attributes, const sf_spec *output) {
+    (void)n_inputs;
+    (void)attributes;
+    return 4.0 * (double)sf_spec_elements(output) * (double)inputs[1].dims[1];
+}
+
 static sf_value lower_linear_geglu(sf_graph *graph, const sf_value *inputs, int n_inputs,
                                    const sf_attributes *attributes) {
     (void)attributes;
@@ -55,6 +62,7 @@ const sf_op sf_op_linear_geglu = {
     .n_required = 2,
     .infer = infer_linear_geglu,
     .lower = lower_linear_geglu,
+    .flops = flops_linear_geglu,
     SF_CASES(cases),
 };
 
