@@ -22,6 +22,8 @@ bool sf_backend_supports(const sf_backend *backend, sf_op_id op, const sf_op_cal
 }
 
 uint32_t sf_backend_in_place(const sf_backend *backend, sf_op_id op) {
+    if (op == SF_OP_linear_combination) /* its coefficients are read for every element */
+        return ~SF_IN_PLACE(0);
     if (sf_op_get(op)->flags & SF_OP_ELEMENTWISE)
         return UINT32_MAX;
     return backend->entries[op].in_place;

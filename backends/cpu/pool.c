@@ -10,9 +10,12 @@
 #include "backends/cpu/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 #define SPINS 4000 /* some 50 to 200 microseconds */
 
@@ -32,6 +35,7 @@ typedef struct worker {
 } worker;
 
 struct cpu_pool {
+    pid_t process; /* that has the workers: a fork of it has none */
     int n_threads;
     worker *workers; /* n_threads - 1 */
     int n_workers;   /* started */
@@ -78,7 +82,10 @@ static job *find_job(cpu_pool *pool) {
     return NULL;
 }
 
-static void help(cpu_pool *pool, cpu_thread *own) {
+/* Whether there was something to do. */
+static bool help(cpu_pool *pool, cpu_thread *own) {
+    if (atomic_load(&pool->n_active) >= pool->n_threads)
+        return false;
     pthread_mutex_lock(&pool->lock);
     job *work = find_job(pool);
     if (work) {
@@ -86,13 +93,17 @@ static void help(cpu_pool *pool, cpu_thread *own) {
         atomic_fetch_add(&pool->n_active, 1);
     }
     pthread_mutex_unlock(&pool->lock);
-    if (!work) {
-        pause_a_moment();
-        return;
-    }
+    if (!work)
+        return false;
     work_on(work, pool, own, false);
     atomic_fetch_sub(&pool->n_active, 1);
     atomic_fetch_sub_explicit(&work->n_helpers, 1, memory_order_release);
+    return true;
+}
+
+/* There are jobs, but not for this worker: callers keep all processors busy. */
+static void doze(void) {
+    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
 static void sleep_until_woken(cpu_pool *pool) {
@@ -109,11 +120,13 @@ static void *be_a_worker(void *argument) {
     cpu_pool *pool = self->pool;
     int spins = 0;
     while (!atomic_load(&pool->finishing)) {
-        if (atomic_load(&pool->n_jobs) > 0) {
-            help(pool, &self->own);
+        bool has_jobs = atomic_load(&pool->n_jobs) > 0;
+        if (has_jobs && help(pool, &self->own)) {
             spins = 0;
         } else if (++spins < SPINS) {
             pause_a_moment();
+        } else if (has_jobs) {
+            doze();
         } else {
             sleep_until_woken(pool);
             spins = 0;
@@ -147,7 +160,7 @@ static void remove_job(cpu_pool *pool, job *work) {
 void cpu_pool_run(cpu_pool *pool, cpu_thread *caller, int64_t n_items, cpu_task task, void *user) {
     job work = {.task = task, .user = user, .n_items = n_items};
     atomic_fetch_add(&pool->n_active, 1);
-    bool shared = n_items > 1 && pool->n_workers > 0;
+    bool shared = n_items > 1 && pool->n_workers > 0 && pool->process == getpid();
     if (shared)
         add_job(pool, &work);
     work_on(&work, pool, caller, true);
@@ -169,7 +182,13 @@ int cpu_pool_size(void) {
     return n;
 }
 
+/* In a fork of the process the workers and what they wait for are not there. */
 static void stop(cpu_pool *pool) {
+    if (pool->process != getpid()) {
+        free(pool->workers);
+        free(pool);
+        return;
+    }
     pthread_mutex_lock(&pool->lock);
     atomic_store(&pool->finishing, true);
     pthread_cond_broadcast(&pool->wake);
@@ -206,7 +225,7 @@ static cpu_pool *start(int n_threads) {
         free(workers);
         return NULL;
     }
-    *pool = (cpu_pool){.n_threads = n_threads, .workers = workers};
+    *pool = (cpu_pool){.process = getpid(), .n_threads = n_threads, .workers = workers};
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     start_workers(pool);

@@ -22,7 +22,8 @@
 #define PANELS_BYTES (MOST_COLUMNS * MOST_INNER * sizeof(float))
 #define FETCH_BYTES  (ROWS_AT_ONCE * MOST_INNER * sizeof(float))
 
-_Static_assert(PANELS_BYTES + FETCH_BYTES + MOST_ROWS * MOST_COLUMNS * sizeof(float) <=
+_Static_assert(PANELS_BYTES + FETCH_BYTES +
+                       (MOST_ROWS + ROWS_AT_ONCE) * MOST_COLUMNS * sizeof(float) <=
                    CPU_SCRATCH_BYTES,
                "an item's blocks are larger than a thread's scratch memory");
 

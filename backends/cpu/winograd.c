@@ -44,7 +44,7 @@ _Static_assert(BLOCK_BYTES(6, 64) <= FILTERS_BYTES && BLOCK_BYTES(6, 136) <= SUM
 #define LARGEST_VECTOR 16
 
 bool cpu_winograd_applies(const cpu_convolution *c) {
-    return c->KH == 3 && c->KW == 3 && c->a.stride[0] == 1 && c->a.stride[1] == 1 &&
+    return c->N > 0 && c->KH == 3 && c->KW == 3 && c->a.stride[0] == 1 && c->a.stride[1] == 1 &&
            c->a.dilation[0] == 1 && c->a.dilation[1] == 1 && c->a.groups == 1 && c->C >= 8 &&
            c->OH >= 2 && c->OW >= 2;
 }

@@ -149,6 +149,7 @@ static const sf_op_case cases[] = {
     CONV(1, 1, 1, 1, 1, 1, 1, NONE, SF_SPEC(F32, 1, 4, 5, 6), SF_SPEC(F32, 8, 6, 3, 3),
          {.dtype = SF_NONE}, SF_SPEC(F32, 1, 4, 5, 8)),
     CONV(1, 1, 4, 4, 4, 4, 1, NONE, SF_SPEC(F32, 1, 2, 2, 1), SF_SPEC(F32, 1, 1, 3, 3)),
+    CONV(1, 1, 1, 1, 1, 1, 1, NONE, SF_SPEC(F32, 0, 5, 5, 8), SF_SPEC(F32, 4, 8, 3, 3)),
     /* groups and depthwise */
     CONV(1, 1, 1, 1, 1, 1, 2, NONE, SF_SPEC(F32, 1, 5, 5, 6), SF_SPEC(F32, 4, 3, 3, 3),
          SF_SPEC(F32, 4)),

@@ -51,6 +51,7 @@ static sf_value lower_combination(sf_graph *graph, const sf_value *inputs, int n
 static const sf_op_case cases[] = {
     COMBINATION(1, {.dtype = SF_F32}),
     COMBINATION(1, X(1)),
+    COMBINATION(2, X(2), X(2)),
     COMBINATION(2, X(7), X(7)),
     COMBINATION(3, X(3, 0), X(3, 0), X(3, 0)),
     COMBINATION(2, X(1, 4, 8, 8), X(1, 4, 8, 8)),

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef CPU_X86
+#include <cpuid.h>
+#endif
 
 #include "backends/cpu/isa/kernels.h"
 
@@ -17,8 +20,14 @@ static bool has_generic(void) {
 }
 
 #ifdef CPU_X86
+/* Not all compilers know the name of this one. */
+static bool has_f16c(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
 static bool has_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 static bool has_avx512(void) {

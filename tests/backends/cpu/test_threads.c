@@ -82,6 +82,37 @@ START_TEST(every_item_comes_once) {
 }
 END_TEST
 
+/* ---- a fork ---- */
+
+/* The exit status of a fork: 0 if all is well. It has no workers to wait for. */
+static int work_in_fork(cpu_test *test) {
+    job *work = calloc(1, sizeof *work);
+    alarm(20);
+    if (!work)
+        return 2;
+    cpu_parallel(&test->backend, 100, count_item, work);
+    cpu_test_close(test);
+    return find_fault(work, 100, 1) ? 1 : 0;
+}
+
+START_TEST(a_fork_works_alone) {
+    int status;
+    cpu_test test;
+    job *work = new_job();
+    ck_assert(cpu_test_open(&test, 0, 3));
+    cpu_parallel(&test.backend, 100, count_item, work);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(work_in_fork(&test));
+    ck_assert_int_gt(child, 0);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    free(work);
+    cpu_test_close(&test);
+}
+END_TEST
+
 /* ---- all threads take part ---- */
 
 typedef struct meeting {
@@ -333,6 +364,7 @@ Suite *suite_backends_cpu_threads(void) {
     Suite *suite = suite_create("backends_cpu_threads");
     TCase *tcase = tcase_create("threads");
     tcase_add_test(tcase, every_item_comes_once);
+    tcase_add_test(tcase, a_fork_works_alone);
     tcase_add_test(tcase, all_threads_come_to_a_job);
     tcase_add_loop_test(tcase, callers_share_a_pool, 0, 3);
     tcase_add_test(tcase, pools_come_and_go_in_threads);
