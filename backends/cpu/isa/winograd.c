@@ -42,6 +42,7 @@ INLINE vec load_pixel(int32_t dtype, const cpu_winograd_input *in, int64_t pixel
     if (pixel < 0)
         return vec_zero();
     int64_t i = pixel + c;
+    vec_prefetch(dtype, in->x, i + in->m * in->C); /* of the tile to the right */
     return n >= VECTOR ? vec_load_as(dtype, in->x, i) : vec_load_part_as(dtype, in->x, i, n);
 }
 
