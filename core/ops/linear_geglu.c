@@ -12,14 +12,7 @@ static sf_status infer_linear_geglu(sf_context *ctx, const sf_spec *inputs, int 
                                     const sf_attributes *attributes, sf_spec *output) {
     const sf_spec *x = &inputs[0], *weight = &inputs[1];
     (void)attributes;
-    SF_TRY(sf_need_float(ctx, "x", x));
-    SF_TRY(sf_need_float(ctx, "weight", weight));
-    SF_TRY(sf_need_dims(ctx, "weight", weight, 2));
-    if (x->n_dims < 1)
-        SF_FAIL(ctx, ERROR_SHAPE, "x has no dimension, must have at least 1");
-    if (x->dims[x->n_dims - 1] != weight->dims[1])
-        SF_FAIL(ctx, ERROR_SHAPE, "x has %lld columns, weight %lld",
-                (long long)x->dims[x->n_dims - 1], (long long)weight->dims[1]);
+    SF_TRY(sf_need_product(ctx, x, weight));
     if (weight->dims[0] % 2 != 0)
         SF_FAIL(ctx, ERROR_SHAPE, "weight has %lld rows, an odd number",
                 (long long)weight->dims[0]);

@@ -34,6 +34,18 @@ sf_status sf_need_residual(sf_context *ctx, const sf_spec *spec, const sf_spec *
     return SF_OK;
 }
 
+sf_status sf_need_product(sf_context *ctx, const sf_spec *x, const sf_spec *weight) {
+    SF_TRY(sf_need_float(ctx, "x", x));
+    SF_TRY(sf_need_float(ctx, "weight", weight));
+    SF_TRY(sf_need_dims(ctx, "weight", weight, 2));
+    if (x->n_dims < 1)
+        SF_FAIL(ctx, ERROR_SHAPE, "x has no dimension, must have at least 1");
+    if (x->dims[x->n_dims - 1] != weight->dims[1])
+        SF_FAIL(ctx, ERROR_SHAPE, "x has %lld columns, weight %lld",
+                (long long)x->dims[x->n_dims - 1], (long long)weight->dims[1]);
+    return SF_OK;
+}
+
 sf_status sf_need_activation(sf_context *ctx, int32_t activation) {
     if (activation != SF_ACTIVATION_NONE &&
         sf_activation_op((sf_activation)activation) == SF_OP_COUNT)

@@ -16,6 +16,9 @@ sf_status sf_need_vector(sf_context *ctx, const char *name, const sf_spec *spec,
 /* Fails unless spec, if there is one, is a float tensor of the output's shape. */
 sf_status sf_need_residual(sf_context *ctx, const sf_spec *spec, const sf_spec *output);
 
+/* Fails unless x [..., K] and weight [N, K] are floats that a linear layer can multiply. */
+sf_status sf_need_product(sf_context *ctx, const sf_spec *x, const sf_spec *weight);
+
 sf_status sf_need_activation(sf_context *ctx, int32_t activation);
 
 /* Fails unless axis is one of spec's. */
