@@ -113,6 +113,21 @@ void cpu_test_on_all(sf_context *ctx, op_call *call, const sf_tensor *wanted, do
     }
 }
 
+void cpu_test_on_threads(sf_context *ctx, op_call *call, int set) {
+    sf_tensor *results[4];
+    for (int n_threads = 1; n_threads <= 4; n_threads++) {
+        cpu_test test;
+        if (!cpu_test_open(&test, set, n_threads))
+            return;
+        results[n_threads - 1] = cpu_test_compute(&test, ctx, call);
+        cpu_test_close(&test);
+    }
+    for (int i = 1; i < 4; i++)
+        ck_assert_mem_eq(results[i]->data, results[0]->data, results[0]->bytes);
+    for (int i = 0; i < 4; i++)
+        sf_tensor_free(results[i]);
+}
+
 /* bf16 has 7 bits of fraction, f16 has 10. */
 void cpu_test_round_weight(op_call *call) {
     const sf_tensor *x = call->inputs[0], *weight = call->inputs[1];

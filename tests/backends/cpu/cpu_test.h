@@ -37,6 +37,9 @@ void cpu_test_compare(cpu_test *test, sf_context *ctx, op_call *call, double tol
  */
 void cpu_test_on_all(sf_context *ctx, op_call *call, const sf_tensor *wanted, double tolerance);
 
+/* Fails the test unless the call gives the same bits on 1 to 4 threads of an instruction set, if it is there. */
+void cpu_test_on_threads(sf_context *ctx, op_call *call, int set);
+
 /*
  * Where x (input 0) is bf16 and the weight (input 1) f16, instruction sets with dot products of bf16 round
  * the weight to it: gives it numbers that both types have, so that the result is the same everywhere.
