@@ -26,7 +26,7 @@ extern "C" {
 
 #define SF_PLUGIN_MAGIC     0x4f4d4653u /* "SFMO" in a little-endian file */
 #define SF_PLUGIN_ABI_MAJOR 1
-#define SF_PLUGIN_ABI_MINOR 1
+#define SF_PLUGIN_ABI_MINOR 2
 
 #if defined(_WIN32)
 #define SF_PLUGIN_EXPORT __declspec(dllexport)
@@ -95,6 +95,13 @@ typedef struct sf_op_call {
  * What the plugin offers
  * --------------------------------------------------------------------------------------------- */
 
+/* What one run() of a call takes, for plans of time. */
+typedef struct sf_op_cost {
+    uint32_t struct_size;
+    uint32_t n_launches; /* kernels and calls of a library */
+    uint64_t n_bytes;    /* read and written in device memory */
+} sf_op_cost;
+
 /* One op. */
 typedef struct sf_op_entry {
     uint32_t struct_size;
@@ -129,6 +136,12 @@ typedef struct sf_op_entry {
      * shape and is contiguous. It may still be memory of its own. SF_IN_PLACE(i) is such a bit.
      */
     uint32_t in_place;
+
+    /*
+     * Since 1.2. What run() takes, as far as types and shapes tell. Pure. NULL: one launch that reads
+     * the inputs and writes the output.
+     */
+    sf_status (*cost)(const sf_op_call *call, sf_op_cost *cost);
 } sf_op_entry;
 
 #define SF_IN_PLACE(input) (1u << (input))
@@ -139,7 +152,24 @@ typedef struct sf_device_info {
     char name[128];        /* what the device calls itself */
     char types[64];        /* "f32 f16": types that it computes with */
     uint64_t memory_bytes; /* 0: not known */
+
+    /*
+     * Since 1.2. For "auto": a smaller number to take instead of the plugin's priority, because this
+     * device is worse than those that the plugin is made for. 0: the plugin's.
+     */
+    int32_t priority;
 } sf_device_info;
+
+/* What an open backend did so far. */
+typedef struct sf_backend_counters {
+    uint32_t struct_size;
+    uint64_t n_launches;         /* kernels and calls of a library */
+    uint64_t n_products;         /* of these, calls of a library */
+    uint64_t n_synchronizations; /* times that the host waited for the device */
+    uint64_t n_allocations;      /* of device memory */
+    uint64_t n_builds;           /* files of kernels that were compiled */
+    uint64_t bytes_uploaded, bytes_downloaded;
+} sf_backend_counters;
 
 #define SF_PLUGIN_HOST_MEMORY                                                                      \
     1u /* buffers are host addresses; any host address may be used as one */
@@ -187,6 +217,9 @@ typedef struct sf_plugin {
      * and workspaces: stacks of its threads, what it packs into. For plans of memory. NULL: none.
      */
     uint64_t (*memory_bytes)(void *backend);
+
+    /* Since 1.2. Fills in what counters->struct_size has room for. NULL: nothing is counted. */
+    void (*read_counters)(void *backend, sf_backend_counters *counters);
 } sf_plugin;
 
 /* ------------------------------------------------------------------------------------------------

@@ -64,9 +64,44 @@ static sf_status open_named(struct sf_registry *registry, const char *item, size
     return status == SF_OK ? SF_OK : sf_fail_in(ctx, status, "%s", plugin->file);
 }
 
-static sf_status open_best(struct sf_registry *registry, sf_backend **backend, reasons *why) {
+/* What "auto" goes by: the plugin's priority, unless its first device has one of its own. */
+static int auto_priority(struct sf_registry *registry, sf_loaded_plugin *plugin) {
+    sf_device_info device;
+    if (plugin->reason[0] || sf_registry_probe(registry, plugin, 0, &device) != SF_OK ||
+        !device.priority)
+        return plugin->plugin.priority;
+    return device.priority;
+}
+
+/*
+ * The next plugin that "auto" tries, NULL past the last one: of those not tried yet the one of the
+ * largest priority. They are sorted by the plugins' own, which are the most that a device has, so
+ * devices are asked only as long as the next could be better than the best so far.
+ */
+static sf_loaded_plugin *next_best(struct sf_registry *registry, bool *tried) {
+    size_t best = registry->n_plugins;
+    int best_priority = 0;
     for (size_t i = 0; i < registry->n_plugins; i++) {
         sf_loaded_plugin *plugin = registry->plugins[i];
+        if (tried[i])
+            continue;
+        if (best < registry->n_plugins && plugin->plugin.priority <= best_priority)
+            break;
+        int priority = auto_priority(registry, plugin);
+        if (best == registry->n_plugins || priority > best_priority) {
+            best = i;
+            best_priority = priority;
+        }
+    }
+    if (best == registry->n_plugins)
+        return NULL;
+    tried[best] = true;
+    return registry->plugins[best];
+}
+
+static sf_status open_best_of(struct sf_registry *registry, bool *tried, sf_backend **backend,
+                              reasons *why) {
+    for (sf_loaded_plugin *plugin; (plugin = next_best(registry, tried));) {
         sf_status status = sf_registry_open(registry, plugin, 0, backend);
         if (status == SF_OK || status == SF_ERROR_MEMORY)
             return status;
@@ -78,6 +113,15 @@ static sf_status open_best(struct sf_registry *registry, sf_backend **backend, r
     if (registry->n_plugins == 0)
         add_reason(why, "auto", 4, "no plugins were found; is SFUMATO_PLUGIN_PATH right?");
     return SF_ERROR_BACKEND;
+}
+
+static sf_status open_best(struct sf_registry *registry, sf_backend **backend, reasons *why) {
+    bool *tried = SF_NEW_ARRAY(registry->ctx, bool, registry->n_plugins + 1);
+    if (!tried)
+        return SF_ERROR_MEMORY;
+    sf_status status = open_best_of(registry, tried, backend, why);
+    sf_free(registry->ctx, tried);
+    return status;
 }
 
 static sf_status open_wanted(struct sf_registry *registry, const char *wanted,

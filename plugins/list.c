@@ -34,7 +34,9 @@ static sf_status add_info(struct sf_registry *registry, const sf_loaded_plugin *
         .reason = keep(registry, reason),
         .types = keep(registry, device->types),
         .memory_bytes = device->memory_bytes,
-        .priority = plugin->handle ? plugin->plugin.priority : 0,
+        .priority = !plugin->handle    ? 0
+                    : device->priority ? device->priority
+                                       : plugin->plugin.priority,
     };
     if (!info.name || !info.version || !info.device || !info.reason || !info.types)
         return SF_ERROR_MEMORY;

@@ -1,0 +1,197 @@
+/*
+ * The live backend, launching, and the table of entries. See gpu.h.
+ */
+#include "backends/gpu/gpu.h"
+
+#include <string.h>
+
+/* ---- the entries ---- */
+
+#define GPU_OP(name) extern const sf_op_entry gpu_##name;
+#include "backends/gpu/entries.def"
+#undef GPU_OP
+
+const sf_op_entry *const gpu_entries[GPU_N_ENTRIES] = {
+#define GPU_OP(name) [GPU_##name] = &gpu_##name,
+#include "backends/gpu/entries.def"
+#undef GPU_OP
+};
+
+static const sf_op_entry *find_entry(const char *op) {
+    for (int i = 0; i < GPU_N_ENTRIES; i++)
+        if (strcmp(gpu_entries[i]->op, op) == 0)
+            return gpu_entries[i];
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+sf_status gpu_open(const sf_host *host, int index, void **backend) {
+    gpu_backend *made = host->resize(host, NULL, sizeof *made);
+    if (!made)
+        return SF_ERROR_MEMORY;
+    *made = (gpu_backend){.host = host, .counters.struct_size = sizeof(sf_backend_counters)};
+    made->staging = host->resize(host, NULL, GPU_STAGING_BYTES);
+    sf_status status = made->staging ? SF_OK : SF_ERROR_MEMORY;
+    if (status == SF_OK)
+        status = gpu_driver_open(host, index, &made->device);
+    if (status != SF_OK) {
+        host->resize(host, made->staging, 0);
+        host->resize(host, made, 0);
+        return status;
+    }
+    made->abilities = *gpu_driver_abilities(made->device);
+    *backend = made;
+    return SF_OK;
+}
+
+void gpu_close(void *backend) {
+    gpu_backend *closed = backend;
+    const sf_host *host = closed->host;
+    gpu_driver_close(closed->device);
+    host->resize(host, closed->staging, 0);
+    host->resize(host, closed, 0);
+}
+
+uint64_t gpu_memory_bytes(void *backend) {
+    (void)backend;
+    return GPU_STAGING_BYTES;
+}
+
+void gpu_read_counters(void *backend, sf_backend_counters *counters) {
+    gpu_backend *b = backend;
+    size_t bytes =
+        counters->struct_size < sizeof b->counters ? counters->struct_size : sizeof b->counters;
+    b->counters.n_builds = gpu_driver_n_builds(b->device);
+    memcpy((char *)counters + sizeof counters->struct_size,
+           (const char *)&b->counters + sizeof counters->struct_size,
+           bytes - sizeof counters->struct_size);
+}
+
+/* ---- memory ---- */
+
+sf_status gpu_buffer_new(void *backend, uint64_t bytes, void **buffer) {
+    gpu_backend *b = backend;
+    b->counters.n_allocations++;
+    return gpu_driver_allocate(b->device, bytes ? bytes : 1, buffer);
+}
+
+void gpu_buffer_free(void *backend, void *buffer) {
+    gpu_backend *b = backend;
+    gpu_driver_free(b->device, buffer);
+}
+
+sf_status gpu_synchronize(void *backend) {
+    gpu_backend *b = backend;
+    b->counters.n_synchronizations++;
+    b->staged = 0;
+    return gpu_driver_synchronize(b->device);
+}
+
+sf_status gpu_upload(void *backend, void *buffer, uint64_t offset, const void *source,
+                     uint64_t bytes) {
+    gpu_backend *b = backend;
+    gpu_place to = {buffer, offset};
+    b->counters.bytes_uploaded += bytes;
+    if (bytes > GPU_STAGED_MOST) {
+        b->counters.n_synchronizations++;
+        return gpu_driver_upload(b->device, to, source, bytes, true);
+    }
+    if (b->staged + bytes > GPU_STAGING_BYTES) {
+        sf_status status = gpu_synchronize(b);
+        if (status != SF_OK)
+            return status;
+    }
+    unsigned char *copy = b->staging + b->staged;
+    memcpy(copy, source, (size_t)bytes);
+    b->staged += (size_t)bytes;
+    return gpu_driver_upload(b->device, to, copy, bytes, false);
+}
+
+sf_status gpu_download(void *backend, void *destination, void *buffer, uint64_t offset,
+                       uint64_t bytes) {
+    gpu_backend *b = backend;
+    b->counters.bytes_downloaded += bytes;
+    b->counters.n_synchronizations++;
+    b->staged = 0;
+    return gpu_driver_download(b->device, destination, (gpu_place){buffer, offset}, bytes);
+}
+
+/* ---- asking for work ---- */
+
+gpu_grid gpu_groups_for(const gpu_backend *backend, uint64_t n_items) {
+    uint64_t size = backend->abilities.group_size;
+    return (gpu_grid){{(uint32_t)((n_items + size - 1) / size), 1, 1}};
+}
+
+sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const void *arguments,
+                  size_t arguments_bytes, int n_buffers, const gpu_place *buffers) {
+    if (backend->mode == GPU_PREPARES)
+        return gpu_driver_build(backend->device, kernel);
+    backend->counters.n_launches++;
+    if (backend->mode == GPU_COUNTS)
+        return SF_OK;
+    gpu_launch launch = {
+        .kernel = kernel,
+        .groups = {grid.groups[0], grid.groups[1], grid.groups[2]},
+        .n_buffers = n_buffers,
+        .arguments = arguments,
+        .arguments_bytes = arguments_bytes,
+    };
+    memcpy(launch.buffers, buffers, (size_t)n_buffers * sizeof *buffers);
+    return gpu_driver_launch(backend->device, &launch);
+}
+
+bool gpu_library_takes(const gpu_backend *backend, const gpu_product *product) {
+    uint64_t work = (uint64_t)product->m * (uint64_t)product->n * (uint64_t)product->k;
+    return work * (uint64_t)product->batch >= backend->abilities.least_product &&
+           gpu_driver_multiplies(backend->device, product);
+}
+
+sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product) {
+    if (backend->mode == GPU_PREPARES)
+        return gpu_driver_warm(backend->device, product);
+    backend->counters.n_launches++;
+    backend->counters.n_products++;
+    if (backend->mode == GPU_COUNTS)
+        return SF_OK;
+    return gpu_driver_multiply(backend->device, product);
+}
+
+void gpu_count_bytes(gpu_backend *backend, uint64_t bytes) {
+    if (backend->mode == GPU_COUNTS)
+        backend->counters.bytes_uploaded += bytes; /* no device: a spare place to add them up */
+}
+
+/* ---- planning ---- */
+
+sf_status gpu_prepare(void *backend, const sf_op_call *call, void **prepared) {
+    gpu_backend *b = backend;
+    *prepared = NULL;
+    b->mode = GPU_PREPARES;
+    sf_status status = find_entry(call->op)->run(b, call);
+    b->mode = GPU_RUNS;
+    return status;
+}
+
+void gpu_release(void *backend, void *prepared) {
+    (void)backend;
+    (void)prepared;
+}
+
+static uint64_t bytes_of(const sf_tensor_desc *tensor) {
+    return ref_is_present(tensor)
+               ? (uint64_t)(ref_elements(tensor) * ref_element_bytes(tensor->dtype))
+               : 0;
+}
+
+sf_status gpu_cost(const sf_op_call *call, sf_op_cost *cost) {
+    gpu_backend counting = {.mode = GPU_COUNTS, .abilities = {.group_size = 256}};
+    uint64_t bytes = bytes_of(call->output);
+    for (uint32_t i = 0; i < call->n_inputs; i++)
+        bytes += bytes_of(&call->inputs[i]);
+    sf_status status = find_entry(call->op)->run(&counting, call);
+    cost->n_launches = (uint32_t)counting.counters.n_launches;
+    cost->n_bytes = bytes + counting.counters.bytes_uploaded;
+    return status;
+}

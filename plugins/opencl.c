@@ -1,0 +1,30 @@
+/*
+ * The opencl plugin: any OpenCL 1.2 device. The ops are in backends/gpu/, shared with cuda; what is
+ * OpenCL's own in backends/gpu/opencl/.
+ */
+#include "backends/gpu/gpu.h"
+
+SF_PLUGIN_EXPORT extern const sf_plugin sf_plugin_opencl;
+
+const sf_plugin sf_plugin_opencl = {
+    .magic = SF_PLUGIN_MAGIC,
+    .abi_major = SF_PLUGIN_ABI_MAJOR,
+    .abi_minor = SF_PLUGIN_ABI_MINOR,
+    .struct_size = sizeof(sf_plugin),
+    .priority = 20,
+    .name = "opencl",
+    .version = PACKAGE_VERSION,
+    .description = "OpenCL devices, products by CLBlast",
+    .n_ops = GPU_N_ENTRIES,
+    .ops = gpu_entries,
+    .probe = gpu_driver_probe,
+    .open = gpu_open,
+    .close = gpu_close,
+    .buffer_new = gpu_buffer_new,
+    .buffer_free = gpu_buffer_free,
+    .upload = gpu_upload,
+    .download = gpu_download,
+    .synchronize = gpu_synchronize,
+    .memory_bytes = gpu_memory_bytes,
+    .read_counters = gpu_read_counters,
+};
