@@ -86,6 +86,11 @@ void gpu_driver_free(gpu_device *device, void *memory);
  */
 sf_status gpu_driver_upload(gpu_device *device, gpu_place to, const void *source, uint64_t bytes,
                             bool wait);
+/* As sf_plugin.start_upload and await_upload. */
+#define GPU_N_SLOTS 2
+sf_status gpu_driver_start_upload(gpu_device *device, uint32_t slot, gpu_place to,
+                                  const void *source, uint64_t bytes);
+sf_status gpu_driver_await_upload(gpu_device *device, uint32_t slot);
 /* Waits until it is done, and all that was asked for before. */
 sf_status gpu_driver_download(gpu_device *device, void *destination, gpu_place from,
                               uint64_t bytes);

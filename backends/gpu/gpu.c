@@ -117,6 +117,19 @@ sf_status gpu_download(void *backend, void *destination, void *buffer, uint64_t 
     return gpu_driver_download(b->device, destination, (gpu_place){buffer, offset}, bytes);
 }
 
+sf_status gpu_start_upload(void *backend, uint32_t slot, void *buffer, uint64_t offset,
+                           const void *source, uint64_t bytes) {
+    gpu_backend *b = backend;
+    b->counters.bytes_uploaded += bytes;
+    return gpu_driver_start_upload(b->device, slot % GPU_N_SLOTS, (gpu_place){buffer, offset},
+                                   source, bytes);
+}
+
+sf_status gpu_await_upload(void *backend, uint32_t slot) {
+    gpu_backend *b = backend;
+    return gpu_driver_await_upload(b->device, slot % GPU_N_SLOTS);
+}
+
 /* ---- asking for work ---- */
 
 gpu_grid gpu_groups_for(const gpu_backend *backend, uint64_t n_items) {

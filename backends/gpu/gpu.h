@@ -51,6 +51,9 @@ sf_status gpu_upload(void *backend, void *buffer, uint64_t offset, const void *s
 sf_status gpu_download(void *backend, void *destination, void *buffer, uint64_t offset,
                        uint64_t bytes);
 sf_status gpu_synchronize(void *backend);
+sf_status gpu_start_upload(void *backend, uint32_t slot, void *buffer, uint64_t offset,
+                           const void *source, uint64_t bytes);
+sf_status gpu_await_upload(void *backend, uint32_t slot);
 uint64_t gpu_memory_bytes(void *backend);
 void gpu_read_counters(void *backend, sf_backend_counters *counters);
 

@@ -224,6 +224,13 @@ void gpu_driver_close(gpu_device *device) {
         clFinish(device->queue);
         clReleaseCommandQueue(device->queue);
     }
+    if (device->uploads) {
+        clFinish(device->uploads);
+        clReleaseCommandQueue(device->uploads);
+    }
+    for (int i = 0; i < GPU_N_SLOTS; i++)
+        if (device->uploaded[i])
+            clReleaseEvent(device->uploaded[i]);
     for (int i = 0; i < GPU_N_KERNELS; i++)
         if (device->kernels[i])
             clReleaseKernel(device->kernels[i]);
@@ -278,7 +285,50 @@ sf_status gpu_driver_download(gpu_device *device, void *destination, gpu_place f
 }
 
 sf_status gpu_driver_synchronize(gpu_device *device) {
-    return opencl_check(device->host, clFinish(device->queue), "waiting for the device");
+    cl_int error = clFinish(device->queue);
+    if (error == CL_SUCCESS && device->uploads)
+        error = clFinish(device->uploads);
+    return opencl_check(device->host, error, "waiting for the device");
+}
+
+/* ---- uploads beside the runs: a queue of their own, and events between the two ---- */
+
+/* An upload to the slot that begins when all that is in the main queue now is done. */
+static cl_int enqueue_upload(gpu_device *device, gpu_place to, const void *source, uint64_t bytes,
+                             cl_event *done) {
+    cl_event before;
+    cl_int error = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &before);
+    if (error != CL_SUCCESS)
+        return error;
+    error = clFlush(device->queue);
+    if (error == CL_SUCCESS)
+        error = clEnqueueWriteBuffer(device->uploads, to.memory, CL_FALSE, (size_t)to.offset,
+                                     (size_t)bytes, source, 1, &before, done);
+    clReleaseEvent(before);
+    return error;
+}
+
+sf_status gpu_driver_start_upload(gpu_device *device, uint32_t slot, gpu_place to,
+                                  const void *source, uint64_t bytes) {
+    cl_int error = CL_SUCCESS;
+    cl_event done = NULL;
+    if (!device->uploads)
+        device->uploads = clCreateCommandQueue(device->context, device->id, 0, &error);
+    if (error == CL_SUCCESS)
+        error = enqueue_upload(device, to, source, bytes, &done);
+    if (error != CL_SUCCESS)
+        return opencl_check(device->host, error, "copying to the device beside its work");
+    if (device->uploaded[slot])
+        clReleaseEvent(device->uploaded[slot]);
+    device->uploaded[slot] = done;
+    return opencl_check(device->host, clFlush(device->uploads), "copying to the device");
+}
+
+sf_status gpu_driver_await_upload(gpu_device *device, uint32_t slot) {
+    if (!device->uploaded[slot])
+        return SF_OK;
+    cl_int error = clEnqueueBarrierWithWaitList(device->queue, 1, &device->uploaded[slot], NULL);
+    return opencl_check(device->host, error, "waiting for a copy to the device");
 }
 
 /* ---- work ---- */

@@ -22,6 +22,8 @@ struct gpu_device {
     cl_device_id id;
     cl_context context;
     cl_command_queue queue;
+    cl_command_queue uploads;       /* made at the first upload beside the runs */
+    cl_event uploaded[GPU_N_SLOTS]; /* the last upload of each slot, NULL: none */
     gpu_abilities abilities;
     bool has_half; /* computes with f16: the library can */
     cl_program programs[OPENCL_N_SOURCES];
