@@ -47,4 +47,4 @@ backends/gpu/opencl/texts.c: $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends
 plugins_opencl_la_SOURCES =
 plugins_opencl_la_LDFLAGS = $(PLUGIN_LDFLAGS) -export-symbols-regex '^sf_plugin_opencl$$'
 plugins_opencl_la_LIBADD = backends/gpu/opencl/libopencl.la backends/ref/libreference.la \
-	$(OPENCL_LIBS) -lm
+	$(OPENCL_LIBS) -lm $(SYSTEM_LIBS)

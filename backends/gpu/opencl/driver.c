@@ -3,6 +3,7 @@
  *
  * OpenCL 1.2 is all that it takes. Nothing is asked but a device's abilities, never a vendor's name.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +108,10 @@ static void sort_devices(found_device *devices, cl_uint n_devices) {
         }
 }
 
-static sf_status find_device(const sf_host *host, int index, found_device *device) {
+/* Loaders and drivers set themselves up at the first call, and not all can have two at a time. */
+static pthread_mutex_t setting_up = PTHREAD_MUTEX_INITIALIZER;
+
+static sf_status find_device_alone(const sf_host *host, int index, found_device *device) {
     cl_platform_id platforms[MOST_PLATFORMS];
     found_device devices[MOST_DEVICES];
     cl_uint n_platforms = 0, n_devices = 0;
@@ -126,6 +130,13 @@ static sf_status find_device(const sf_host *host, int index, found_device *devic
     sort_devices(devices, n_devices);
     *device = devices[index];
     return SF_OK;
+}
+
+static sf_status find_device(const sf_host *host, int index, found_device *device) {
+    pthread_mutex_lock(&setting_up);
+    sf_status status = find_device_alone(host, index, device);
+    pthread_mutex_unlock(&setting_up);
+    return status;
 }
 
 /* ---- describing them ---- */
@@ -190,7 +201,9 @@ static sf_status open_queue(gpu_device *device) {
     cl_int error;
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
                                                 (cl_context_properties)device->platform, 0};
+    pthread_mutex_lock(&setting_up);
     device->context = clCreateContext(properties, 1, &device->id, NULL, NULL, &error);
+    pthread_mutex_unlock(&setting_up);
     if (error != CL_SUCCESS)
         return opencl_check(device->host, error, "a context");
     device->queue = clCreateCommandQueue(device->context, device->id, 0, &error);
