@@ -157,6 +157,16 @@ static sf_status check_sampler(sf_drawing *drawing) {
     return SF_OK;
 }
 
+/* Planning for a device brings its weights there, so the sizes are looked at before. */
+static sf_status look_ahead(sf_drawing *drawing, sf_stage *const *stages, size_t n_stages) {
+    for (size_t i = 0; i < n_stages; i++)
+        SF_TRY(sf_stage_plan(stages[i], true));
+    SF_TRY(sf_drawing_fit(drawing));
+    for (size_t i = 0; i < n_stages; i++)
+        sf_stage_clear(stages[i]);
+    return SF_OK;
+}
+
 static sf_status prepare(sf_drawing *drawing) {
     sf_plan_options options;
     double begin = seconds();
@@ -166,7 +176,10 @@ static sf_status prepare(sf_drawing *drawing) {
     /* A picture that does not fit in memory is refused here, before any work is done for it. */
     sf_stage *const stages[] = {&drawing->denoise_stage, &drawing->decode_stage,
                                 &drawing->text_stage};
-    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+    const size_t n_stages = sizeof stages / sizeof *stages;
+    if (!sf_backend_has_host_memory(drawing->ctx->backend))
+        SF_TRY(look_ahead(drawing, stages, n_stages));
+    for (size_t i = 0; i < n_stages; i++) {
         SF_TRY(sf_stage_plan(stages[i], false));
         sf_stage_rest(stages[i]);
     }
