@@ -84,6 +84,7 @@ gpu_place gpu_place_after(gpu_place place, uint64_t bytes);
 gpu_place gpu_workspace(const sf_op_call *call);
 
 /* GPU_F32, GPU_F16, GPU_BF16 */
+int32_t gpu_type_from(int32_t dtype);
 int32_t gpu_type_of(const sf_tensor_desc *tensor);
 
 gpu_dims gpu_dims_of(const sf_tensor_desc *tensor);
