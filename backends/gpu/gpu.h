@@ -66,8 +66,11 @@ gpu_grid gpu_groups_for(const gpu_backend *backend, uint64_t n_items);
 sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const void *arguments,
                   size_t arguments_bytes, int n_buffers, const gpu_place *buffers);
 
-/* Whether a product is one for the library: it has the types, and the product is large enough. */
-bool gpu_library_takes(const gpu_backend *backend, const gpu_product *product);
+/*
+ * Whether a product is one for the library: it has the types, the product is large enough, and, when a
+ * plan is made, the library could be made ready for it.
+ */
+bool gpu_library_takes(gpu_backend *backend, const gpu_product *product);
 sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product);
 
 /* Bytes that the call moves beside its inputs and its output, for plans of time: what goes to scratch
