@@ -155,15 +155,28 @@ sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const 
     return gpu_driver_launch(backend->device, &launch);
 }
 
-bool gpu_library_takes(const gpu_backend *backend, const gpu_product *product) {
-    uint64_t work = (uint64_t)product->m * (uint64_t)product->n * (uint64_t)product->k;
-    return work * (uint64_t)product->batch >= backend->abilities.least_product &&
-           gpu_driver_multiplies(backend->device, product);
+/* Multiplications; 2^64 - 1 for more. */
+static uint64_t work_of(const gpu_product *product) {
+    const int64_t sizes[] = {product->m, product->n, product->k, product->batch};
+    uint64_t work = 1;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t size = (uint64_t)sizes[i];
+        work = size && work > UINT64_MAX / size ? UINT64_MAX : work * size;
+    }
+    return work;
+}
+
+bool gpu_library_takes(gpu_backend *backend, const gpu_product *product) {
+    if (work_of(product) < backend->abilities.least_product ||
+        !gpu_driver_multiplies(backend->device, product))
+        return false;
+    return backend->mode != GPU_PREPARES ||
+           gpu_driver_warm(backend->device, product) == SF_OK;
 }
 
 sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product) {
     if (backend->mode == GPU_PREPARES)
-        return gpu_driver_warm(backend->device, product);
+        return SF_OK; /* gpu_library_takes() did it */
     backend->counters.n_launches++;
     backend->counters.n_products++;
     if (backend->mode == GPU_COUNTS)
@@ -199,7 +212,10 @@ static uint64_t bytes_of(const sf_tensor_desc *tensor) {
 }
 
 sf_status gpu_cost(const sf_op_call *call, sf_op_cost *cost) {
-    gpu_backend counting = {.mode = GPU_COUNTS, .abilities = {.group_size = 256}};
+    gpu_backend counting = {
+        .mode = GPU_COUNTS,
+        .abilities = {.group_size = 256, .least_product = GPU_LEAST_PRODUCT},
+    };
     uint64_t bytes = bytes_of(call->output);
     for (uint32_t i = 0; i < call->n_inputs; i++)
         bytes += bytes_of(&call->inputs[i]);

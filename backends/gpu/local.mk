@@ -1,24 +1,41 @@
 # The GPU plugins. What is shared is compiled into each of them, beside its own driver.
 
 GPU_SHARED =
+GPU_SHARED += backends/gpu/conv2d.c
 GPU_SHARED += backends/gpu/copy.c
 GPU_SHARED += backends/gpu/driver.h
 GPU_SHARED += backends/gpu/entries.def
 GPU_SHARED += backends/gpu/gpu.c
 GPU_SHARED += backends/gpu/gpu.h
+GPU_SHARED += backends/gpu/linear.c
+GPU_SHARED += backends/gpu/linear_geglu.c
+GPU_SHARED += backends/gpu/matmul.c
 GPU_SHARED += backends/gpu/operand.c
+GPU_SHARED += backends/gpu/product.c
+GPU_SHARED += backends/gpu/product.h
 GPU_SHARED += backends/gpu/unary.c
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
+GPU_KERNEL_TEXTS += backends/gpu/kernels/convolution.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/copy.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/direct.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/few_rows.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/finish.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/product.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
 
 GPU_KERNEL_INCLUDES =
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/convolution.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/copy.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/dialect.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/epilogue.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/few_rows.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/finish.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/kernels.def
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/product.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/tile.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/unary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/view.h
 EXTRA_DIST += $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/opencl/embed.awk

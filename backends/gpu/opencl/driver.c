@@ -141,12 +141,6 @@ static sf_status find_device(const sf_host *host, int index, found_device *devic
 
 /* ---- describing them ---- */
 
-static bool has_extension(cl_device_id id, const char *name) {
-    char extensions[8192] = "";
-    clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL);
-    return strstr(extensions, name) != NULL;
-}
-
 static void describe(const found_device *found, sf_device_info *device) {
     char name[64] = "", driver[32] = "";
     cl_ulong bytes = 0;
@@ -220,8 +214,8 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
         return SF_ERROR_MEMORY;
     *made = (gpu_device){.host = host, .platform = found.platform, .id = found.id};
     clGetDeviceInfo(found.id, CL_DEVICE_NAME, sizeof made->name - 1, made->name, NULL);
-    made->has_half = has_extension(found.id, "cl_khr_fp16");
-    made->abilities = (gpu_abilities){.group_size = choose_group_size(found.id)};
+    made->abilities = (gpu_abilities){.group_size = choose_group_size(found.id),
+                                      .least_product = opencl_least_product()};
     status = check_usable(host, found.id);
     if (status == SF_OK)
         status = open_queue(made);
@@ -235,6 +229,7 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
 void gpu_driver_close(gpu_device *device) {
     if (device->queue) {
         clFinish(device->queue);
+        opencl_close_library(device);
         clReleaseCommandQueue(device->queue);
     }
     if (device->uploads) {
