@@ -6,12 +6,19 @@ GPU_SHARED += backends/gpu/driver.h
 GPU_SHARED += backends/gpu/entries.def
 GPU_SHARED += backends/gpu/gpu.c
 GPU_SHARED += backends/gpu/gpu.h
+GPU_SHARED += backends/gpu/norm.c
 GPU_SHARED += backends/gpu/operand.c
+GPU_SHARED += backends/gpu/rows.h
+GPU_SHARED += backends/gpu/softmax.c
+GPU_SHARED += backends/gpu/sums.c
 GPU_SHARED += backends/gpu/unary.c
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
 GPU_KERNEL_TEXTS += backends/gpu/kernels/copy.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/norm.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/softmax.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/sums.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
 
 GPU_KERNEL_INCLUDES =
@@ -19,6 +26,10 @@ GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/copy.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/dialect.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/kernels.def
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/norm.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/reduce.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/softmax.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/sums.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/unary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/view.h
 EXTRA_DIST += $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/opencl/embed.awk
