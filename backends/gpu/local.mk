@@ -13,6 +13,11 @@ GPU_SHARED += backends/gpu/matmul.c
 GPU_SHARED += backends/gpu/operand.c
 GPU_SHARED += backends/gpu/product.c
 GPU_SHARED += backends/gpu/product.h
+GPU_SHARED += backends/gpu/norm.c
+GPU_SHARED += backends/gpu/operand.c
+GPU_SHARED += backends/gpu/rows.h
+GPU_SHARED += backends/gpu/softmax.c
+GPU_SHARED += backends/gpu/sums.c
 GPU_SHARED += backends/gpu/unary.c
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
@@ -23,6 +28,9 @@ GPU_KERNEL_TEXTS += backends/gpu/kernels/direct.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/few_rows.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/finish.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/product.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/norm.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/softmax.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/sums.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
 
 GPU_KERNEL_INCLUDES =
@@ -36,6 +44,10 @@ GPU_KERNEL_INCLUDES += backends/gpu/kernels/finish.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/kernels.def
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/product.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/tile.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/norm.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/reduce.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/softmax.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/sums.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/unary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/view.h
 EXTRA_DIST += $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/opencl/embed.awk
