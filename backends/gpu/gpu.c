@@ -148,7 +148,7 @@ bool gpu_library_takes(const gpu_backend *backend, const gpu_product *product) {
            gpu_driver_multiplies(backend->device, product);
 }
 
-sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product) {
+sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product) {
     if (backend->mode == GPU_PREPARES)
         return gpu_driver_warm(backend->device, product);
     backend->counters.n_launches++;

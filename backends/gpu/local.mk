@@ -1,24 +1,45 @@
 # The GPU plugins. What is shared is compiled into each of them, beside its own driver.
 
 GPU_SHARED =
+GPU_SHARED += backends/gpu/binary.c
+GPU_SHARED += backends/gpu/cast.c
 GPU_SHARED += backends/gpu/copy.c
 GPU_SHARED += backends/gpu/driver.h
+GPU_SHARED += backends/gpu/embedding.c
 GPU_SHARED += backends/gpu/entries.def
+GPU_SHARED += backends/gpu/geglu.c
 GPU_SHARED += backends/gpu/gpu.c
 GPU_SHARED += backends/gpu/gpu.h
+GPU_SHARED += backends/gpu/linear_combination.c
 GPU_SHARED += backends/gpu/operand.c
+GPU_SHARED += backends/gpu/random_normal.c
+GPU_SHARED += backends/gpu/resize.c
 GPU_SHARED += backends/gpu/unary.c
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
+GPU_KERNEL_TEXTS += backends/gpu/kernels/binary.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/cast.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/copy.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/embedding.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/geglu.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/linear_combination.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/random_normal.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/resize.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
 
 GPU_KERNEL_INCLUDES =
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/binary.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/cast.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/copy.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/dialect.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/embedding.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/geglu.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/kernels.def
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/linear_combination.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/random_normal.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/resize.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/unary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/view.h
 EXTRA_DIST += $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/opencl/embed.awk

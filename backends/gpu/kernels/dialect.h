@@ -26,6 +26,7 @@
 typedef int gpu_int;
 typedef uint gpu_uint;
 typedef ulong gpu_ulong;
+typedef long gpu_long;
 typedef uchar gpu_byte;
 
 #define KERNEL(name)            __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void name
@@ -63,6 +64,7 @@ typedef uchar gpu_byte;
 typedef int gpu_int;
 typedef unsigned int gpu_uint;
 typedef unsigned long long gpu_ulong;
+typedef long long gpu_long;
 typedef unsigned char gpu_byte;
 
 #define KERNEL(name) extern "C" __global__ __launch_bounds__(GROUP) void name
@@ -72,8 +74,9 @@ typedef unsigned char gpu_byte;
 #define LOCAL          __shared__
 #define LOCAL_POINTER
 #define LOCAL_ID                ((gpu_uint)threadIdx.x)
-#define GROUP_ID(axis)          ((gpu_uint)(&blockIdx.x)[axis])
-#define N_GROUPS(axis)          ((gpu_uint)(&gridDim.x)[axis])
+#define AXIS_OF(v, axis)        ((gpu_uint)((axis) == 0 ? (v).x : (axis) == 1 ? (v).y : (v).z))
+#define GROUP_ID(axis)          AXIS_OF(blockIdx, axis)
+#define N_GROUPS(axis)          AXIS_OF(gridDim, axis)
 #define BARRIER()               __syncthreads()
 #define f_exp(x)                expf(x)
 #define f_log(x)                logf(x)
@@ -100,6 +103,7 @@ typedef unsigned char gpu_byte;
 typedef int32_t gpu_int;
 typedef uint32_t gpu_uint;
 typedef uint64_t gpu_ulong;
+typedef int64_t gpu_long;
 
 #endif
 
