@@ -174,7 +174,7 @@ bool gpu_library_takes(gpu_backend *backend, const gpu_product *product) {
            gpu_driver_warm(backend->device, product) == SF_OK;
 }
 
-sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product) {
+sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product) {
     if (backend->mode == GPU_PREPARES)
         return SF_OK; /* gpu_library_takes() did it */
     backend->counters.n_launches++;

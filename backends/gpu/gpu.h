@@ -74,7 +74,7 @@ sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const 
  * plan is made, the library could be made ready for it.
  */
 bool gpu_library_takes(gpu_backend *backend, const gpu_product *product);
-sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product);
+sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product);
 
 /* Bytes that the call moves beside its inputs and its output, for plans of time: what goes to scratch
  * memory and comes back. */
@@ -98,6 +98,21 @@ gpu_strides gpu_strides_of(const sf_tensor_desc *tensor);
 
 /* The strides of a tensor that is broadcast to dims (of n_dims dimensions). */
 gpu_strides gpu_strides_in(const sf_tensor_desc *tensor, int n_dims, const int64_t *dims);
+
+/*
+ * Another way to count the same elements in the same order, with fewer divisions in element_at():
+ * dimensions that lie behind one another in each of the n tensors become one, and what is left is put
+ * in front.
+ */
+void gpu_merge_dims(gpu_dims *dims, int n, gpu_strides *const *strides);
+
+/*
+ * After gpu_merge_dims(), for elements that are only moved: takes 2, 4 or 8 bytes as one where the
+ * tensors' rows and strides are made of such units and `places`, all offsets joined by "or", too.
+ * Returns the unit's bytes, unit_bytes where nothing is gained.
+ */
+uint32_t gpu_widen_units(gpu_dims *dims, int n, gpu_strides *const *strides, uint32_t unit_bytes,
+                         uint64_t places);
 
 /* Whether every tensor is small enough to be counted in 32 bits, strides included. */
 bool gpu_is_countable(const sf_op_call *call);

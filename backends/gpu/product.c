@@ -156,7 +156,7 @@ static sf_status run_library(gpu_backend *backend, const gpu_factors *f, gpu_pro
     }
     if (has_residual)
         p->c.place = f->workspace;
-    sf_status status = gpu_multiply(backend, p);
+    sf_status status = gpu_run_product(backend, p);
     bool done = !has_residual && rest.epilogue.bias_type == GPU_ABSENT &&
                 rest.epilogue.function == GPU_NONE;
     return status != SF_OK || done ? status : finish_product(backend, &rest, p->c.place);
