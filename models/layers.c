@@ -44,7 +44,7 @@ static sf_value checked(sf_graph *graph, const char *name, sf_value weight, int 
 }
 
 sf_value sf_layer_weight(sf_graph *graph, const char *name, int n_dims, const int64_t *dims) {
-    return checked(graph, name, sf_weight(graph, name), n_dims, dims);
+    return checked(graph, name, sf_weight_shaped(graph, name, n_dims, dims), n_dims, dims);
 }
 
 bool sf_layer_has_weight(const sf_graph *graph, const char *name) {
@@ -67,7 +67,7 @@ static int64_t last_dim(const sf_spec *spec) {
 
 /* [out, in], from a weight that may have further axes of size 1. */
 static sf_value matrix(sf_graph *graph, int64_t out_features, int64_t in_features) {
-    sf_value weight = sf_weight(graph, "weight");
+    sf_value weight = sf_weight_shaped(graph, "weight", SF_DIMS(out_features, in_features));
     const sf_spec *spec = sf_value_spec(graph, weight);
     if (weight != SF_NO_VALUE && spec->n_dims > 2 &&
         has_shape(spec, spec->n_dims, (const int64_t[]){out_features, in_features, 1, 1, 1}))

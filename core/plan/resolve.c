@@ -89,8 +89,10 @@ static sf_status allocate(sf_plan *plan) {
             SF_TRY(get_arena(plan, place->side, &place->buffer));
             continue;
         }
-        SF_TRY(sf_backend_acquire_constant(plan->backends[place->side],
-                                           plan->graph->nodes[place->root].data, place->bytes,
+        const sf_part *parts;
+        sf_part one;
+        size_t n_parts = sf_node_parts(&plan->graph->nodes[place->root], &one, &parts);
+        SF_TRY(sf_backend_acquire_constant(plan->backends[place->side], parts, n_parts,
                                            &place->buffer));
         if (!sf_backend_has_host_memory(plan->backends[place->side]))
             sf_plan_let_constant_go(plan, (int)i);
@@ -189,9 +191,12 @@ void sf_plan_release(sf_plan *plan) {
     }
     for (size_t i = 0; i < plan->n_places; i++) {
         const sf_place *place = &plan->places[i];
-        if (place->kind == SF_PLACE_CONSTANT && place->buffer)
-            sf_backend_release_constant(plan->backends[place->side],
-                                        plan->graph->nodes[place->root].data, place->bytes);
+        const sf_part *parts;
+        sf_part one;
+        if (place->kind != SF_PLACE_CONSTANT || !place->buffer)
+            continue;
+        size_t n_parts = sf_node_parts(&plan->graph->nodes[place->root], &one, &parts);
+        sf_backend_release_constant(plan->backends[place->side], parts, n_parts);
     }
     free_arenas(plan);
 }
