@@ -4,7 +4,9 @@ libsfumato_internal_la_SOURCES += bench/bench.h
 libsfumato_internal_la_SOURCES += bench/breakdown.c
 libsfumato_internal_la_SOURCES += bench/component.c
 libsfumato_internal_la_SOURCES += bench/op.c
+libsfumato_internal_la_SOURCES += bench/roofline.c
 libsfumato_internal_la_SOURCES += bench/shapes.c
+libsfumato_internal_la_SOURCES += bench/sheets.def
 libsfumato_internal_la_SOURCES += bench/timing.c
 
 # By hand: `make bench/peak`.

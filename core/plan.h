@@ -43,6 +43,8 @@ sf_status sf_plan_new(sf_context *ctx, sf_graph *graph, const sf_plan_options *o
                       sf_plan **plan);
 void sf_plan_free(sf_plan *plan);
 
+/* "cuda:1"; lives as long as the backend. */
+const char *sf_plan_backend_name(const sf_plan *plan);
 const sf_plan_stats *sf_plan_get_stats(const sf_plan *plan);
 /* SF_OP_COUNT numbers: steps of each op on the backend, and those on the fallback. */
 void sf_plan_count_ops(const sf_plan *plan, int *on_backend, int *on_fallback);

@@ -78,6 +78,10 @@ void sf_plan_free(sf_plan *plan) {
 
 /* ---- what it costs ---- */
 
+const char *sf_plan_backend_name(const sf_plan *plan) {
+    return plan->backends[SF_SIDE_BACKEND]->name;
+}
+
 const sf_plan_stats *sf_plan_get_stats(const sf_plan *plan) {
     return &plan->stats;
 }
