@@ -87,7 +87,19 @@ sf_value sf_layer_linear(sf_graph *graph, const char *name, sf_value x, int64_t 
     return y;
 }
 
+/* bias [C] + shift [1, C]; the sum is a row, as shift is, where the layer that made it may take it in. */
+static sf_value shifted(sf_graph *graph, sf_value bias, sf_value shift) {
+    int64_t size = sf_value_dim(graph, bias, 0);
+    sf_value row = sf_reshape(graph, bias, SF_DIMS(1, size));
+    return sf_reshape(graph, sf_add(graph, shift, row), SF_DIMS(size));
+}
+
 sf_value sf_layer_conv2d(sf_graph *graph, const char *name, sf_value x, sf_conv conv) {
+    return sf_layer_conv2d_shifted(graph, name, x, conv, SF_NO_VALUE);
+}
+
+sf_value sf_layer_conv2d_shifted(sf_graph *graph, const char *name, sf_value x, sf_conv conv,
+                                 sf_value shift) {
     sf_scope mark = sf_scope_enter(graph, "%s", name);
     sf_value weight = sf_layer_weight(
         graph, "weight",
@@ -97,19 +109,24 @@ sf_value sf_layer_conv2d(sf_graph *graph, const char *name, sf_value x, sf_conv 
     for (int side = 0; side < 4; side++)
         attributes.padding[side] = conv.padding[side];
     sf_value bias = vector(graph, "bias", conv.out_channels);
+    if (shift != SF_NO_VALUE)
+        bias = shifted(graph, bias, shift);
     sf_value y = sf_conv2d(graph, x, weight, bias, attributes);
     sf_scope_leave(graph, mark);
     return y;
 }
 
+sf_conv sf_conv_same(int64_t out_channels, int kernel) {
+    int padding = (kernel - 1) / 2;
+    return (sf_conv){.out_channels = out_channels,
+                     .kernel = kernel,
+                     .stride = 1,
+                     .padding = {padding, padding, padding, padding}};
+}
+
 sf_value sf_layer_conv2d_same(sf_graph *graph, const char *name, sf_value x, int64_t out_channels,
                               int kernel) {
-    int padding = (kernel - 1) / 2;
-    return sf_layer_conv2d(graph, name, x,
-                           (sf_conv){.out_channels = out_channels,
-                                     .kernel = kernel,
-                                     .stride = 1,
-                                     .padding = {padding, padding, padding, padding}});
+    return sf_layer_conv2d(graph, name, x, sf_conv_same(out_channels, kernel));
 }
 
 /* ---- norms ---- */

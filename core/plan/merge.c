@@ -14,7 +14,11 @@
 
 #include "core/memory.h"
 
-#define BIAS 2 /* input of linear */
+/* Inputs of linear. */
+#define WEIGHT    1
+#define BIAS      2
+#define RESIDUAL  3
+#define MOST_USED (RESIDUAL + 1)
 
 typedef struct merger {
     const sf_plan *plan;
@@ -39,23 +43,37 @@ static const sf_node *constant_of(const sf_graph *graph, sf_value value) {
     return node && node->kind == SF_NODE_CONSTANT && !node->n_parts ? node : NULL;
 }
 
-static sf_value bias_of(const sf_node *linear) {
-    return linear->n_inputs > BIAS ? linear->inputs[BIAS] : SF_NO_VALUE;
+static sf_value input_of(const sf_node *linear, int input) {
+    return linear->n_inputs > input ? linear->inputs[input] : SF_NO_VALUE;
+}
+
+static bool is_constant_or_absent(const sf_graph *graph, sf_value value) {
+    return value == SF_NO_VALUE || constant_of(graph, value);
+}
+
+/* The residual must be a constant row. */
+static bool has_mergeable_residual(const sf_graph *graph, const sf_node *linear) {
+    sf_value residual = input_of(linear, RESIDUAL);
+    int64_t columns = linear->spec.dims[linear->spec.n_dims - 1];
+    return is_constant_or_absent(graph, residual) &&
+           (residual == SF_NO_VALUE || sf_spec_elements(&linear->spec) == columns);
 }
 
 static bool is_mergeable(const merger *m, size_t i) {
     const sf_node *node = &m->source->nodes[i];
     return m->needed[i] && !m->settled[i] && node->kind == SF_NODE_OP && node->op == SF_OP_linear &&
-           node->n_inputs <= BIAS + 1 && sf_spec_elements(&node->spec) > 0 &&
-           constant_of(m->source, node->inputs[1]) &&
-           (bias_of(node) == SF_NO_VALUE || constant_of(m->source, bias_of(node)));
+           sf_spec_elements(&node->spec) > 0 && constant_of(m->source, node->inputs[WEIGHT]) &&
+           is_constant_or_absent(m->source, input_of(node, BIAS)) &&
+           has_mergeable_residual(m->source, node);
 }
 
 static bool go_together(const sf_graph *graph, const sf_node *a, const sf_node *b) {
-    return a->inputs[0] == b->inputs[0] &&
-           a->attributes.linear.activation == b->attributes.linear.activation &&
-           sf_value_spec(graph, a->inputs[1])->dtype == sf_value_spec(graph, b->inputs[1])->dtype &&
-           sf_value_spec(graph, bias_of(a))->dtype == sf_value_spec(graph, bias_of(b))->dtype;
+    bool same = a->inputs[0] == b->inputs[0] &&
+                a->attributes.linear.activation == b->attributes.linear.activation;
+    for (int i = WEIGHT; i < MOST_USED; i++)
+        same = same && sf_value_spec(graph, input_of(a, i))->dtype ==
+                           sf_value_spec(graph, input_of(b, i))->dtype;
+    return same;
 }
 
 static void find_settled(merger *m) {
@@ -185,6 +203,11 @@ static bool can_read(merger *m, size_t i) {
     return !refused;
 }
 
+/* The axis along which constants of layers are joined: the weight's rows, else the columns. */
+static int joined_axis(const sf_spec *spec, int input) {
+    return input == WEIGHT ? 0 : spec->n_dims - 1;
+}
+
 /* The wide layer of a group; its constants are not there yet. */
 static sf_node wide_layer(const merger *m, sf_value first) {
     sf_node wide = m->source->nodes[first];
@@ -195,12 +218,12 @@ static sf_node wide_layer(const merger *m, sf_value first) {
 /* As backend_has(), with specs of constants that are not there yet. */
 static bool backend_has_wide(const merger *m, sf_value first) {
     const sf_node wide = wide_layer(m, first);
-    sf_tensor_desc inputs[BIAS + 1], output;
+    sf_tensor_desc inputs[MOST_USED], output;
     for (int i = 0; i < wide.n_inputs; i++) {
         sf_spec spec = *sf_value_spec(m->source, wide.inputs[i]);
         sf_layout layout;
         if (i > 0 && wide.inputs[i] != SF_NO_VALUE)
-            spec.dims[0] = m->n_columns[first];
+            spec.dims[joined_axis(&spec, i)] = m->n_columns[first];
         sf_layout_contiguous(&spec, SF_NO_VALUE, &layout);
         sf_describe(&spec, i == 0 ? &m->layouts[wide.inputs[0]] : &layout, i > 0, &inputs[i]);
     }
@@ -252,7 +275,7 @@ static const char *name_for(sf_graph *graph, const char *name, size_t n_layers) 
                         sf_format(graph->ctx, "%s and %zu more", name ? name : "", n_layers - 1));
 }
 
-/* Input `input` (weight or bias) of all layers of a group as one constant. */
+/* Input `input` (a constant) of all layers of a group as one constant. */
 static sf_status join_constants(const merger *m, sf_graph *graph, sf_value first, int input,
                                 sf_node *joined) {
     size_t n_layers = 0, count = 0;
@@ -274,7 +297,7 @@ static sf_status join_constants(const merger *m, sf_graph *graph, sf_value first
                         .name = name,
                         .parts = parts,
                         .n_parts = n_layers};
-    joined->spec.dims[0] = m->n_columns[first];
+    joined->spec.dims[joined_axis(&joined->spec, input)] = m->n_columns[first];
     return SF_OK;
 }
 
@@ -334,7 +357,7 @@ static sf_status rewrite(const merger *m, sf_graph *graph, sf_value *renamed, sf
 }
 
 static sf_status apply(const merger *m, sf_graph *graph) {
-    size_t capacity = m->n_nodes + 3 * m->n_groups, n_nodes = 0;
+    size_t capacity = m->n_nodes + MOST_USED * m->n_groups, n_nodes = 0;
     sf_node *nodes = SF_NEW_ARRAY(graph->ctx, sf_node, capacity);
     sf_value *renamed = SF_NEW_ARRAY(graph->ctx, sf_value, m->n_nodes);
     sf_value *wide = SF_NEW_ARRAY(graph->ctx, sf_value, m->n_nodes);
