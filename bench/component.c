@@ -119,10 +119,10 @@ static sf_status count_run(bench *b) {
     SF_TRY(run_once(b));
     sf_backend_read_counters(b->ctx->backend, &after);
 #define COUNTER(name) #name, (json_int_t)(after.name - before.name)
-    b->counters = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", COUNTER(n_launches),
-                            COUNTER(n_products), COUNTER(n_synchronizations),
-                            COUNTER(n_allocations), COUNTER(n_builds), COUNTER(bytes_uploaded),
-                            COUNTER(bytes_downloaded));
+    b->counters =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", COUNTER(n_launches), COUNTER(n_products),
+                  COUNTER(n_synchronizations), COUNTER(n_allocations), COUNTER(n_builds),
+                  COUNTER(bytes_uploaded), COUNTER(bytes_downloaded));
 #undef COUNTER
     return b->counters ? SF_OK : SF_ERROR_MEMORY;
 }
@@ -219,14 +219,13 @@ static sf_status estimate(bench *b, const char *folder, const char *component, s
     SF_TRY(sf_bench_roofline(b->ctx, b->plan, &device, options->per_op > 1, &roofline));
     const sf_model *model = sf_component_model(b->component);
     const sf_plan_stats *stats = sf_plan_get_stats(b->plan);
-    *result =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:o, s:o}", "component",
-                  model->role->component, "class", model->class_name, "backend",
-                  sf_plan_backend_name(b->plan), "precision", sf_dtype_name(compute), "weights",
-                  sf_dtype_name(weights), "inputs", inputs_json(b->inputs), "n_ops",
-                  (json_int_t)stats->n_steps, "n_merged_ops", (json_int_t)stats->n_merged,
-                  "n_fallback_ops", count_fallbacks(b->plan), "memory", memory_json(stats),
-                  "roofline", roofline);
+    *result = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:o, s:o}", "component",
+                        model->role->component, "class", model->class_name, "backend",
+                        sf_plan_backend_name(b->plan), "precision", sf_dtype_name(compute),
+                        "weights", sf_dtype_name(weights), "inputs", inputs_json(b->inputs),
+                        "n_ops", (json_int_t)stats->n_steps, "n_merged_ops",
+                        (json_int_t)stats->n_merged, "n_fallback_ops", count_fallbacks(b->plan),
+                        "memory", memory_json(stats), "roofline", roofline);
     return SF_OK;
 }
 

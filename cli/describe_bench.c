@@ -129,8 +129,8 @@ static void print_bounds(const json_t *ops) {
     size_t index;
     json_t *row;
     char seconds[32];
-    printf("  %10s %7s %-8s %9s %9s %9s %6s  %s\n", "time", "share", "bound by", "launches", "GFLOP",
-           "MB", "steps", "op");
+    printf("  %10s %7s %-8s %9s %9s %9s %6s  %s\n", "time", "share", "bound by", "launches",
+           "GFLOP", "MB", "steps", "op");
     json_array_foreach((json_t *)ops, index, row)
         printf("  %10s %6.1f%% %-8s %9d %9.2f %9.1f %6d  %s\n",
                format_seconds(real_of(row, "seconds"), seconds), 100 * real_of(row, "share"),

@@ -25,7 +25,7 @@ typedef struct sf_node {
     const sf_part *parts; /* of a constant that is several, one below the other: instead of data;
                              owned by the graph */
     size_t n_parts;       /* 0: it is one */
-    bool settled;     /* an input that changes rarely */
+    bool settled;         /* an input that changes rarely */
 } sf_node;
 
 /* An output: a value with the name that it has outside. */

@@ -64,8 +64,8 @@ typedef struct sf_model {
     char *folder;           /* the one with config.json; owned, as is all below */
     char *weights_file;     /* or the index of the shards */
     void *config;           /* the class's struct */
-    sf_tensors *weights; /* NULL: assumed */
-    sf_dtype assumed;    /* type of weights that were not looked for; SF_NONE: they are there */
+    sf_tensors *weights;    /* NULL: assumed */
+    sf_dtype assumed;       /* type of weights that were not looked for; SF_NONE: they are there */
 } sf_model;
 
 /*

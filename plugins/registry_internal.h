@@ -12,7 +12,7 @@
 typedef struct sf_open_backend {
     sf_backend backend;
     sf_loaded_plugin *plugin; /* borrowed */
-    int device; /* SF_ON_PAPER: none, its functions of calls alone may be asked */
+    int device;               /* SF_ON_PAPER: none, its functions of calls alone may be asked */
 } sf_open_backend;
 
 #define SF_ON_PAPER (-1)

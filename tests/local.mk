@@ -60,6 +60,7 @@ tests_check_sfumato_SOURCES += tests/cli/test_bench.c
 tests_check_sfumato_SOURCES += tests/cli/test_examples.c
 tests_check_sfumato_SOURCES += tests/cli/test_generate.c
 tests_check_sfumato_SOURCES += tests/cli/test_inspect.c
+tests_check_sfumato_SOURCES += tests/cli/test_roofline.c
 tests_check_sfumato_SOURCES += tests/cli/test_run.c
 tests_check_sfumato_SOURCES += tests/cli/test_usage.c
 tests_check_sfumato_SOURCES += tests/core/test_context.c

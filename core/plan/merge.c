@@ -171,8 +171,7 @@ static bool backend_has(const merger *m, const sf_node *node) {
         bool absent = value == SF_NO_VALUE;
         sf_layout_contiguous(spec, value, &layout);
         sf_describe(spec, absent ? &layout : &m->layouts[value],
-                    !absent &&
-                        m->source->nodes[m->layouts[value].root].kind == SF_NODE_CONSTANT,
+                    !absent && m->source->nodes[m->layouts[value].root].kind == SF_NODE_CONSTANT,
                     &inputs[i]);
     }
     sf_layout_contiguous(&node->spec, SF_NO_VALUE, &layout);
@@ -193,8 +192,8 @@ static bool can_read(merger *m, size_t i) {
     if (!reads || backend_has(m, node))
         return true;
     for (int k = 0; k < node->n_inputs; k++) {
-        sf_value root = node->inputs[k] == SF_NO_VALUE ? SF_NO_VALUE
-                                                       : m->layouts[node->inputs[k]].root;
+        sf_value root =
+            node->inputs[k] == SF_NO_VALUE ? SF_NO_VALUE : m->layouts[node->inputs[k]].root;
         if (root != SF_NO_VALUE && m->group[root] != SF_NO_VALUE) {
             leave(m, root);
             refused = true;

@@ -65,8 +65,7 @@ static sf_value linear(void) {
 }
 
 static sf_value look_up(void) {
-    return sf_embedding(graph, weight(SF_DIMS(100, 4)),
-                        sf_input(graph, "ids", SF_I64, SF_DIMS(7)));
+    return sf_embedding(graph, weight(SF_DIMS(100, 4)), sf_input(graph, "ids", SF_I64, SF_DIMS(7)));
 }
 
 static sf_value part(void) {
@@ -184,8 +183,8 @@ END_TEST
 START_TEST(settled_steps_say_so) {
     sf_value x = sf_settled_input(graph, "x", SF_F32, SF_DIMS(2, 4));
     sf_value k = sf_unary(graph, SF_OP_tanh, x);
-    sf_plan *plan =
-        plan_of(sf_multiply(graph, sf_input(graph, "z", SF_F32, SF_DIMS(2, 4)), k), reference, NULL);
+    sf_plan *plan = plan_of(sf_multiply(graph, sf_input(graph, "z", SF_F32, SF_DIMS(2, 4)), k),
+                            reference, NULL);
     sf_plan_step step;
     sf_plan_get_step(plan, 0, &step);
     ck_assert(step.op == SF_OP_tanh && step.is_settled);

@@ -301,10 +301,9 @@ START_TEST(what_is_fused_through_a_reshape) {
         x[i] = 0.3f * (float)(i % 7) - 1;
     sf_plan *fused = view_plan(_i, device), *plain = view_plan(_i, reference);
     const sf_plan_stats *stats = sf_plan_get_stats(fused);
-    ck_assert_msg(stats->n_steps == view_fusions[_i].n_steps &&
-                      stats->n_fused == view_fusions[_i].n_fused,
-                  "%s: %zu steps, %zu fused", view_fusions[_i].name, stats->n_steps,
-                  stats->n_fused);
+    ck_assert_msg(
+        stats->n_steps == view_fusions[_i].n_steps && stats->n_fused == view_fusions[_i].n_fused,
+        "%s: %zu steps, %zu fused", view_fusions[_i].name, stats->n_steps, stats->n_fused);
     run_plan(ctx, plain, (const void *const[]){x}, &wanted);
     run_plan(ctx, fused, (const void *const[]){x}, &got);
     check_floats(got, wanted, 24);
