@@ -17,4 +17,4 @@ bench_peak_SOURCES = bench/peak.c
 bench_peak_LDADD = $(SYSTEM_LIBS)
 endif
 
-EXTRA_DIST += bench/instructions bench/instructions.tsv bench/make_sd15.py bench/peer_diffusers.py bench/peers.py bench/requirements.txt
+EXTRA_DIST += bench/instructions bench/instructions.tsv bench/make_sd15.py bench/paper.py bench/peer_diffusers.py bench/peers.py bench/requirements.txt
