@@ -8,6 +8,7 @@
 #define SF_CORE_BACKEND_H
 
 #include "core/op.h"
+#include "core/tensor.h"
 
 typedef struct sf_backend sf_backend;
 
@@ -71,13 +72,16 @@ sf_status sf_backend_start_upload(sf_backend *backend, uint32_t slot, void *buff
                                   const void *source, uint64_t bytes);
 sf_status sf_backend_await_upload(sf_backend *backend, uint32_t slot);
 
+/* What the backend did so far. false: it does not count, and *counters is untouched. */
+bool sf_backend_read_counters(sf_backend *backend, sf_backend_counters *counters);
+
 /*
- * A constant's place on the device: with host memory the host's own bytes, otherwise a copy that
- * all plans of the backend share. Each acquire needs a release. A constant is known by address and
- * size: one without bytes may have the address of another.
+ * A constant's place on the device: one part with host memory is the host's own bytes, anything else
+ * a copy of all parts that the plans of the backend share. Each acquire needs a release. A constant
+ * is known by addresses and sizes: one without bytes may have the address of another.
  */
-sf_status sf_backend_acquire_constant(sf_backend *backend, const void *data, uint64_t bytes,
+sf_status sf_backend_acquire_constant(sf_backend *backend, const sf_part *parts, size_t n_parts,
                                       void **buffer);
-void sf_backend_release_constant(sf_backend *backend, const void *data, uint64_t bytes);
+void sf_backend_release_constant(sf_backend *backend, const sf_part *parts, size_t n_parts);
 
 #endif

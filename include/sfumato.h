@@ -453,6 +453,13 @@ typedef struct sf_bench_options {
     const char *const *attributes; /* "padding=1" */
     int n_attributes;
     const char *weight_type; /* of weights whose input names no type; NULL: "f32" */
+
+    /*
+     * of sf_bench_component(): how long a device takes by its data sheet ("rtx-4090", or
+     * "peak=80T,bandwidth=1000G,launch=3u"). Nothing is run, and neither weights nor the device of
+     * the backend need be there; weights have the type weight_type, NULL: as precision.
+     */
+    const char *roofline;
 } sf_bench_options;
 
 void sf_bench_options_init(sf_bench_options *options);

@@ -2,6 +2,7 @@
  * What the phases of planning hand to each other. A graph becomes a plan in this order:
  *
  *   fuse.c      joins neighbours (conv2d + silu, linear + add) where the backend has the joined op
+ *   merge.c     makes one linear layer of those that read the same, on devices with their own memory
  *   place.c     writes the graph anew: per op the backend, simpler ops, or the fallback
  *   schedule.c  the list of steps with the copies between the two backends
  *   settle.c    which steps do not run each time
@@ -12,6 +13,7 @@
  *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
  *   run.c       runs
  *   observe.c   tells what the steps are, and lets somebody watch them
+ *   cost.c      what they cost on a device that is known by its data sheet alone
  */
 #ifndef SF_CORE_PLAN_INTERNAL_H
 #define SF_CORE_PLAN_INTERNAL_H
@@ -121,6 +123,7 @@ struct sf_plan {
 };
 
 sf_status sf_plan_fuse(sf_plan *plan);
+sf_status sf_plan_merge(sf_plan *plan);
 sf_status sf_plan_place(sf_plan *plan);
 sf_status sf_plan_schedule(sf_plan *plan);
 void sf_plan_settle(sf_plan *plan);
@@ -132,6 +135,9 @@ void sf_plan_share_places(sf_plan *plan); /* between lifetimes and offsets */
 sf_status sf_plan_resolve(sf_plan *plan);
 sf_status sf_plan_wake(sf_plan *plan); /* from rest */
 void sf_plan_release(sf_plan *plan);   /* undoes resolve, also where it stopped half-way */
+
+/* Marks what a graph's outputs need, and its inputs in any case. */
+void sf_plan_mark_needed(const sf_graph *graph, bool *needed);
 
 /* After step s: the pages of its streamed weights go, those of the next such step are fetched. */
 void sf_plan_let_weights_go(const sf_plan *plan, size_t s);
@@ -160,8 +166,8 @@ double sf_plan_count_flops(const sf_plan *plan);
 void sf_layout_contiguous(const sf_spec *spec, sf_value root, sf_layout *layout);
 bool sf_layout_is_contiguous(const sf_spec *spec, const sf_layout *layout);
 
-/* The layout of a view op's output; the input of a reshape must be contiguous. */
-void sf_layout_of_view(const sf_node *node, const sf_spec *input, const sf_layout *input_layout,
+/* The layout of a view op's output. false: a reshape that needs a contiguous input. */
+bool sf_layout_of_view(const sf_node *node, const sf_spec *input, const sf_layout *input_layout,
                        sf_layout *layout);
 
 /* A tensor description without a buffer; spec SF_NONE gives that of an absent input. */

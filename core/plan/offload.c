@@ -162,13 +162,24 @@ sf_status sf_plan_offload(sf_plan *plan) {
 
 /* ---- while it runs ---- */
 
+static sf_status start_upload(sf_plan *plan, const sf_step *step, int input, sf_value root) {
+    uint64_t offset = step->inputs[input].slot_offset;
+    const sf_part *parts;
+    sf_part one;
+    size_t n_parts = sf_node_parts(&plan->graph->nodes[root], &one, &parts);
+    for (size_t i = 0; i < n_parts; i++) {
+        SF_TRY(sf_backend_start_upload(plan->backends[SF_SIDE_BACKEND], step->slot, plan->slots,
+                                       offset, parts[i].data, parts[i].bytes));
+        offset += parts[i].bytes;
+    }
+    return SF_OK;
+}
+
 static sf_status start_uploads(sf_plan *plan, const sf_step *step) {
     for (int i = 0; i < SF_MAX_INPUTS; i++) {
         const sf_place *place = offloaded_operand(plan, step, i);
         if (place)
-            SF_TRY(sf_backend_start_upload(plan->backends[SF_SIDE_BACKEND], step->slot, plan->slots,
-                                           step->inputs[i].slot_offset,
-                                           plan->graph->nodes[place->root].data, place->bytes));
+            SF_TRY(start_upload(plan, step, i, place->root));
     }
     return SF_OK;
 }

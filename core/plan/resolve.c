@@ -93,8 +93,10 @@ static sf_status get_arena(sf_plan *plan, sf_side side, void **buffer) {
 /* Waits for the copy, so that the pages of the weight's file can go. */
 static sf_status bring_constant(sf_plan *plan, int index) {
     sf_place *place = &plan->places[index];
-    SF_TRY(sf_backend_acquire_constant(plan->backends[place->side],
-                                       plan->graph->nodes[place->root].data, place->bytes,
+    const sf_part *parts;
+    sf_part one;
+    size_t n_parts = sf_node_parts(&plan->graph->nodes[place->root], &one, &parts);
+    SF_TRY(sf_backend_acquire_constant(plan->backends[place->side], parts, n_parts,
                                        &place->buffer));
     if (!sf_backend_has_host_memory(plan->backends[place->side]))
         sf_plan_let_constant_go(plan, index);
@@ -178,10 +180,12 @@ static void free_arenas(sf_plan *plan) {
 static void release_constants(sf_plan *plan, sf_side side) {
     for (size_t i = 0; i < plan->n_places; i++) {
         sf_place *place = &plan->places[i];
+        const sf_part *parts;
+        sf_part one;
         if (place->kind != SF_PLACE_CONSTANT || place->side != side || !place->buffer)
             continue;
-        sf_backend_release_constant(plan->backends[side], plan->graph->nodes[place->root].data,
-                                    place->bytes);
+        size_t n_parts = sf_node_parts(&plan->graph->nodes[place->root], &one, &parts);
+        sf_backend_release_constant(plan->backends[side], parts, n_parts);
         place->buffer = NULL;
     }
 }
