@@ -14,6 +14,8 @@ GPU_SHARED += backends/gpu/operand.c
 GPU_SHARED += backends/gpu/product.c
 GPU_SHARED += backends/gpu/product.h
 GPU_SHARED += backends/gpu/unary.c
+GPU_SHARED += backends/gpu/winograd.c
+GPU_SHARED += backends/gpu/winograd.h
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
@@ -24,6 +26,7 @@ GPU_KERNEL_TEXTS += backends/gpu/kernels/few_rows.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/finish.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/product.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/winograd.cl
 
 GPU_KERNEL_INCLUDES =
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
@@ -38,6 +41,7 @@ GPU_KERNEL_INCLUDES += backends/gpu/kernels/product.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/tile.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/unary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/view.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/winograd.h
 EXTRA_DIST += $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/opencl/embed.awk
 
 # ---- OpenCL ----
