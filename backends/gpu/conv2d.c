@@ -79,13 +79,12 @@ static sf_status run_gathered(gpu_backend *backend, const sf_op_call *call) {
     gpu_grid grid = {{(uint32_t)attributes->groups * a.tiles_down * a.tiles_across, 1, 1}};
     if (direct)
         grid = gpu_groups_for(backend, (uint64_t)ref_elements(call->output));
-    return gpu_run(backend, direct ? GPU_KERNEL_convolution_direct : GPU_KERNEL_convolution, grid,
-                   &a, sizeof a, 5,
-                   (const gpu_place[]){gpu_place_of(ref_input(call, 0)),
-                                       gpu_place_of(ref_input(call, 1)),
-                                       gpu_place_of(ref_input(call, 2)),
-                                       gpu_place_of(ref_input(call, 3)),
-                                       gpu_place_of(call->output)});
+    return gpu_run(
+        backend, direct ? GPU_KERNEL_convolution_direct : GPU_KERNEL_convolution, grid, &a,
+        sizeof a, 5,
+        (const gpu_place[]){gpu_place_of(ref_input(call, 0)), gpu_place_of(ref_input(call, 1)),
+                            gpu_place_of(ref_input(call, 2)), gpu_place_of(ref_input(call, 3)),
+                            gpu_place_of(call->output)});
 }
 
 static uint64_t workspace(const sf_op_call *call) {
@@ -101,9 +100,6 @@ static sf_status run(void *backend, const sf_op_call *call) {
 }
 
 const sf_op_entry gpu_conv2d = {
-    GPU_ENTRY("conv2d"),
-    .supports = supports,
-    .workspace = workspace,
-    .run = run,
-    .in_place = SF_IN_PLACE(3),
+    GPU_ENTRY("conv2d"), .supports = supports,       .workspace = workspace,
+    .run = run,          .in_place = SF_IN_PLACE(3),
 };

@@ -157,8 +157,7 @@ bool gpu_library_takes(gpu_backend *backend, const gpu_product *product) {
     if (work_of(product) < backend->abilities.least_product ||
         !gpu_driver_multiplies(backend->device, product))
         return false;
-    return backend->mode != GPU_PREPARES ||
-           gpu_driver_warm(backend->device, product) == SF_OK;
+    return backend->mode != GPU_PREPARES || gpu_driver_warm(backend->device, product) == SF_OK;
 }
 
 sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product) {

@@ -25,9 +25,6 @@ static sf_status run(void *backend, const sf_op_call *call) {
 }
 
 const sf_op_entry gpu_linear = {
-    GPU_ENTRY("linear"),
-    .supports = supports,
-    .workspace = gpu_product_workspace,
-    .run = run,
-    .in_place = SF_IN_PLACE(3),
+    GPU_ENTRY("linear"), .supports = supports,       .workspace = gpu_product_workspace,
+    .run = run,          .in_place = SF_IN_PLACE(3),
 };

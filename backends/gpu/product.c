@@ -105,8 +105,8 @@ static bool batch_stride(const gpu_dims *dims, const gpu_strides *strides, int64
 /* Whether a factor's matrix has rows, or columns, of numbers side by side, and its stride. */
 static bool leading_stride(const gpu_factor *f, int64_t rows, int64_t k, bool turned,
                            int64_t *stride) {
-    int64_t inner = turned ? f->row_stride : f->k_stride, outer = turned ? f->k_stride
-                                                                         : f->row_stride;
+    int64_t inner = turned ? f->row_stride : f->k_stride,
+            outer = turned ? f->k_stride : f->row_stride;
     int64_t columns = turned ? rows : k, n_lines = turned ? k : rows;
     *stride = n_lines == 1 ? columns : outer;
     return (inner == 1 || columns == 1) && *stride >= columns;

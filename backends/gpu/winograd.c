@@ -30,7 +30,7 @@ bool gpu_winograd_applies(const sf_op_call *call) {
 typedef struct division {
     int64_t tiles_down, tiles_across; /* of an image */
     int64_t n_tiles, n_rounds;
-    int64_t most_tiles;                       /* of a round */
+    int64_t most_tiles;                 /* of a round */
     uint64_t v_bytes, u_bytes, m_bytes; /* inputs and sums of a round, weights */
 } division;
 
@@ -107,22 +107,21 @@ static sf_status multiply_points(gpu_backend *backend, const gpu_winograd_argume
 }
 
 static sf_status run_round(gpu_backend *backend, const sf_op_call *call,
-                           const gpu_winograd_arguments *a, gpu_place v, gpu_place u,
-                           gpu_place m) {
+                           const gpu_winograd_arguments *a, gpu_place v, gpu_place u, gpu_place m) {
     uint64_t n_inputs = (uint64_t)a->n_tiles * a->channels;
     uint64_t n_outputs = (uint64_t)a->n_tiles * a->filters;
     gpu_count_bytes(backend, 2 * GPU_WINOGRAD_POINTS * sizeof(float) * (n_inputs + n_outputs));
-    sf_status status = gpu_run(backend, GPU_KERNEL_winograd_input, gpu_groups_for(backend, n_inputs),
-                               a, sizeof *a, 2, (const gpu_place[]){gpu_place_of(call->inputs), v});
+    sf_status status =
+        gpu_run(backend, GPU_KERNEL_winograd_input, gpu_groups_for(backend, n_inputs), a, sizeof *a,
+                2, (const gpu_place[]){gpu_place_of(call->inputs), v});
     if (status == SF_OK)
         status = multiply_points(backend, a, v, u, m);
     if (status != SF_OK)
         return status;
-    return gpu_run(backend, GPU_KERNEL_winograd_output, gpu_groups_for(backend, n_outputs), a,
-                   sizeof *a, 4,
-                   (const gpu_place[]){m, gpu_place_of(ref_input(call, 2)),
-                                       gpu_place_of(ref_input(call, 3)),
-                                       gpu_place_of(call->output)});
+    return gpu_run(
+        backend, GPU_KERNEL_winograd_output, gpu_groups_for(backend, n_outputs), a, sizeof *a, 4,
+        (const gpu_place[]){m, gpu_place_of(ref_input(call, 2)), gpu_place_of(ref_input(call, 3)),
+                            gpu_place_of(call->output)});
 }
 
 sf_status gpu_winograd_run(gpu_backend *backend, const sf_op_call *call) {

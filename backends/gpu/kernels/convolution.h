@@ -12,14 +12,14 @@
  * Index [0] is along the height.
  */
 typedef struct gpu_convolution_arguments {
-    gpu_uint height, width;      /* of x */
-    gpu_uint y_height, y_width;  /* of y */
-    gpu_uint n_pixels;           /* of y, in all images */
-    gpu_uint channels, filters;  /* of a group */
-    gpu_uint all_filters;        /* O */
-    gpu_uint taps[2];          /* KH, KW */
+    gpu_uint height, width;     /* of x */
+    gpu_uint y_height, y_width; /* of y */
+    gpu_uint n_pixels;          /* of y, in all images */
+    gpu_uint channels, filters; /* of a group */
+    gpu_uint all_filters;       /* O */
+    gpu_uint taps[2];           /* KH, KW */
     gpu_uint stride[2], dilation[2];
-    gpu_uint padding[2];         /* top, left */
+    gpu_uint padding[2]; /* top, left */
     gpu_uint x_strides[4], weight_strides[4];
     gpu_uint tiles_down, tiles_across; /* of a group */
     gpu_int x_type, weight_type;

@@ -20,8 +20,7 @@ typedef struct gpu_epilogue {
 /* scale sum + bias */
 FUNCTION float add_bias(GLOBAL const gpu_byte *bias, gpu_epilogue e, gpu_uint column, float sum) {
     sum *= e.scale;
-    return e.bias_type == GPU_ABSENT ? sum
-                                     : sum + load(bias, e.bias_type, column * e.bias_stride);
+    return e.bias_type == GPU_ABSENT ? sum : sum + load(bias, e.bias_type, column * e.bias_stride);
 }
 
 /* Element i of y, in column `column`. The residual may be y itself. */

@@ -175,9 +175,8 @@ sf_status gpu_driver_multiply(gpu_device *device, const gpu_product *product) {
     CLBlastStatusCode code = multiply(device, product);
     if (code == CLBlastSuccess)
         return SF_OK;
-    return device->host->fail(device->host, SF_ERROR_BACKEND,
-                              "CLBlast, %lld products of %lld x %lld x %lld: %s (%d)",
-                              (long long)product->batch, (long long)product->m,
-                              (long long)product->n, (long long)product->k, error_text(code),
-                              (int)code);
+    return device->host->fail(
+        device->host, SF_ERROR_BACKEND, "CLBlast, %lld products of %lld x %lld x %lld: %s (%d)",
+        (long long)product->batch, (long long)product->m, (long long)product->n,
+        (long long)product->k, error_text(code), (int)code);
 }
