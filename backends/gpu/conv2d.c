@@ -1,9 +1,10 @@
 /*
- * conv2d: a 1x1 convolution is a product; others gather what they multiply on the way, in tiles, or
- * output by output where groups have few filters.
+ * conv2d: a 1x1 convolution is a product, a large 3x3 one goes by Winograd's transforms; others gather
+ * what they multiply on the way, in tiles, or output by output where groups have few filters.
  */
 #include "backends/gpu/kernels/convolution.h"
 #include "backends/gpu/product.h"
+#include "backends/gpu/winograd.h"
 
 /* Filters of a group from which on a tile is worth its while. */
 #define LEAST_FILTERS 8
@@ -87,10 +88,14 @@ static sf_status run_gathered(gpu_backend *backend, const sf_op_call *call) {
 }
 
 static uint64_t workspace(const sf_op_call *call) {
+    if (gpu_winograd_applies(call))
+        return gpu_winograd_workspace(call);
     return is_pointwise(call) ? gpu_product_workspace(call) : 0;
 }
 
 static sf_status run(void *backend, const sf_op_call *call) {
+    if (gpu_winograd_applies(call))
+        return gpu_winograd_run(backend, call);
     return is_pointwise(call) ? run_pointwise(backend, call) : run_gathered(backend, call);
 }
 

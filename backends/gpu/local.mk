@@ -25,6 +25,8 @@ GPU_SHARED += backends/gpu/rows.h
 GPU_SHARED += backends/gpu/softmax.c
 GPU_SHARED += backends/gpu/sums.c
 GPU_SHARED += backends/gpu/unary.c
+GPU_SHARED += backends/gpu/winograd.c
+GPU_SHARED += backends/gpu/winograd.h
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
@@ -45,6 +47,7 @@ GPU_KERNEL_TEXTS += backends/gpu/kernels/resize.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/softmax.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/sums.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/winograd.cl
 
 GPU_KERNEL_INCLUDES =
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
@@ -70,6 +73,7 @@ GPU_KERNEL_INCLUDES += backends/gpu/kernels/sums.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/tile.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/unary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/view.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/winograd.h
 EXTRA_DIST += $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/opencl/embed.awk
 
 # ---- OpenCL ----

@@ -40,9 +40,9 @@ FUNCTION part find_part(const gpu_convolution_arguments *c, gpu_uint step, gpu_u
 
 KERNEL(convolution)
 (INPUT(x), INPUT(weight), INPUT(bias), IN_PLACE(residual), OUTPUT(y), gpu_convolution_arguments c) {
-    LOCAL float x_tile[TILE_FLOATS(TILE_ROWS)];
-    LOCAL float w_tile[TILE_FLOATS(TILE_COLUMNS)];
-    float sums[EACH * EACH];
+    TILE_MEMORY(x_tile, TILE_ROWS);
+    TILE_MEMORY(w_tile, TILE_COLUMNS);
+    tile_row sums[EACH];
     corner corners[N_PASSES];
     LOCATE(x);
     LOCATE(weight);
@@ -81,11 +81,11 @@ KERNEL(convolution)
     for (gpu_uint i = 0; i < EACH; i++) {
         gpu_uint pixel = first_pixel + FIRST_ROW + i;
         for (gpu_uint j = 0; j < EACH; j++) {
-            gpu_uint filter = first_filter + FIRST_COLUMN + j * ACROSS;
+            gpu_uint filter = first_filter + FIRST_COLUMN + j;
             gpu_uint column = group * c.filters + filter;
             if (pixel < c.n_pixels && filter < c.filters)
                 finish_sum(bias, residual, y, c.epilogue, column, pixel * c.all_filters + column,
-                           sums[i * EACH + j]);
+                           one_of(sums[i], j));
         }
     }
 }
