@@ -15,6 +15,10 @@ tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) $(CPU_DEFINES) \
 tests_check_sfumato_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS)
 tests_check_sfumato_LDADD = libsfumato_internal.la backends/cpu/libcpu.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm $(SYSTEM_LIBS)
 
+# Kernels that the tests had compiled.
+clean-local:
+	rm -rf tests/cache
+
 # A program of its own: tools/check-aarch64.
 EXTRA_DIST += tests/backends/cpu/portable.c
 EXTRA_DIST += tests/data tests/oracle

@@ -4,6 +4,8 @@
  *   SFUMATO_SHIM_GROUP=KERNEL:N  the kernel runs in groups of at most N work-items
  *   SFUMATO_SHIM_BUFFER=N        the N-th buffer, and all after it, find no memory
  *   SFUMATO_SHIM_LAUNCH=N        the N-th launch, and all after it, find the device lost
+ *   SFUMATO_SHIM_WHOLE_WRITES=1  copies to a part of a buffer become copies to all of it: Oclgrind
+ *                                takes what lies around the part for never written (tools/check-oclgrind)
  *
  * It links no OpenCL: the real functions are those of the loader that the plugin brings.
  */
@@ -21,6 +23,8 @@
 #define OUT_OF_RESOURCES       (-5)
 #define KERNEL_FUNCTION_NAME   0x1190
 #define KERNEL_WORK_GROUP_SIZE 0x11b0
+#define MEM_SIZE               0x1102
+#define OUT_OF_HOST_MEMORY     (-6)
 
 typedef int get_info(void *object, unsigned what, size_t bytes, void *value, size_t *n_bytes);
 typedef int get_kernel_info(void *kernel, void *device, unsigned what, size_t bytes, void *value,
@@ -29,10 +33,15 @@ typedef void *create_buffer(void *context, uint64_t flags, size_t bytes, void *h
 typedef int enqueue_kernel(void *queue, void *kernel, unsigned n_dims, const size_t *offset,
                            const size_t *global, const size_t *local, unsigned n_events,
                            const void *events, void *event);
+typedef int enqueue_write(void *queue, void *buffer, unsigned blocking, size_t offset, size_t bytes,
+                          const void *source, unsigned n_events, const void *events, void *event);
+typedef int enqueue_read(void *queue, void *buffer, unsigned blocking, size_t offset, size_t bytes,
+                         void *destination, unsigned n_events, const void *events, void *event);
 
 EXPORT get_kernel_info clGetKernelWorkGroupInfo;
 EXPORT create_buffer clCreateBuffer;
 EXPORT enqueue_kernel clEnqueueNDRangeKernel;
+EXPORT enqueue_write clEnqueueWriteBuffer;
 
 /* The plugin's libraries are its own: what comes after this file in the process has no OpenCL. */
 static void *real_function(const char *name) {
@@ -93,4 +102,33 @@ int clEnqueueNDRangeKernel(void *queue, void *kernel, unsigned n_dims, const siz
         return OUT_OF_RESOURCES;
     *(void **)&real = real_function("clEnqueueNDRangeKernel");
     return real(queue, kernel, n_dims, offset, global, local, n_events, events, event);
+}
+
+static int write_whole(enqueue_write *write, void *queue, void *buffer, size_t offset, size_t bytes,
+                       const void *source) {
+    get_info *info = NULL;
+    enqueue_read *read = NULL;
+    size_t size = 0;
+    *(void **)&info = real_function("clGetMemObjectInfo");
+    *(void **)&read = real_function("clEnqueueReadBuffer");
+    int error = info(buffer, MEM_SIZE, sizeof size, &size, NULL);
+    char *whole = error ? NULL : malloc(size);
+    if (!whole)
+        return error ? error : OUT_OF_HOST_MEMORY;
+    error = read(queue, buffer, 1, 0, size, whole, 0, NULL, NULL);
+    if (!error && offset <= size && bytes <= size - offset) {
+        memcpy(whole + offset, source, bytes);
+        error = write(queue, buffer, 1, 0, size, whole, 0, NULL, NULL);
+    }
+    free(whole);
+    return error;
+}
+
+int clEnqueueWriteBuffer(void *queue, void *buffer, unsigned blocking, size_t offset, size_t bytes,
+                         const void *source, unsigned n_events, const void *events, void *event) {
+    enqueue_write *real = NULL;
+    *(void **)&real = real_function("clEnqueueWriteBuffer");
+    if (getenv("SFUMATO_SHIM_WHOLE_WRITES"))
+        return write_whole(real, queue, buffer, offset, bytes, source);
+    return real(queue, buffer, blocking, offset, bytes, source, n_events, events, event);
 }
