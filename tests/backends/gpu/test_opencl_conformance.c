@@ -90,7 +90,7 @@ static int expected_lacking(const char *op, int n_cases) {
 }
 
 /* NULL: as large as the device takes. */
-static const char *const groups[] = {NULL, "64"};
+static const char *const groups[] = {NULL, "64", "32"};
 
 static void set_group(int i) {
     unsetenv("SFUMATO_OPENCL_GROUP");
