@@ -66,6 +66,7 @@ tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_conformance.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_counters.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_errors.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_moving.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_noise.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_pictures.c
 tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
