@@ -56,7 +56,7 @@ static const struct {
     ERROR(CL_INVALID_OPERATION),
     ERROR(CL_INVALID_BUFFER_SIZE),
 #undef ERROR
-    {-1001, "no platform: no OpenCL driver is installed"},
+    {-1001, "CL_PLATFORM_NOT_FOUND_KHR"},
 };
 
 const char *opencl_error_text(cl_int error) {
