@@ -15,6 +15,10 @@ tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) $(CPU_DEFINES) \
 tests_check_sfumato_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS) $(PNG_CFLAGS)
 tests_check_sfumato_LDADD = libsfumato_internal.la backends/cpu/libcpu.la backends/ref/libreference.la $(CHECK_LIBS) $(JANSSON_LIBS) $(PNG_LIBS) -lz -lm $(SYSTEM_LIBS)
 
+# Kernels that the tests had compiled.
+clean-local:
+	rm -rf tests/cache
+
 # A program of its own: tools/check-aarch64.
 EXTRA_DIST += tests/backends/cpu/portable.c
 EXTRA_DIST += tests/data tests/oracle
@@ -23,9 +27,13 @@ EXTRA_DIST += tests/data tests/oracle
 TEST_PLUGIN_LINK = $(PLUGIN_LDFLAGS) -rpath /nowhere
 
 if TESTS_WANTED
+check_LTLIBRARIES += tests/backends/gpu/opencl_shim.la
 check_LTLIBRARIES += tests/plugins/fake.la tests/plugins/hostile.la
 endif
 
+tests_backends_gpu_opencl_shim_la_LDFLAGS = $(TEST_PLUGIN_LINK)
+tests_backends_gpu_opencl_shim_la_LIBADD = $(SYSTEM_LIBS)
+tests_backends_gpu_opencl_shim_la_SOURCES = tests/backends/gpu/opencl_shim.c
 tests_plugins_fake_la_LDFLAGS = $(TEST_PLUGIN_LINK)
 tests_plugins_fake_la_LIBADD = -lm
 tests_plugins_fake_la_SOURCES = tests/plugins/fake.c tests/plugins/fake.h
@@ -54,6 +62,13 @@ tests_check_sfumato_SOURCES += tests/backends/cpu/test_threads.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/opencl_test.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/opencl_test.h
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_products.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_cache.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_conformance.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_counters.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_errors.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_moving.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_noise.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_pictures.c
 tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
 tests_check_sfumato_SOURCES += tests/build/test_library.c

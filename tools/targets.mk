@@ -5,6 +5,7 @@ FUZZ_SECONDS = 60
 VALGRIND = valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
 	--trace-children=no
 VALGRIND_SUITES =
+OCLGRIND_OPS =
 
 help:
 	@echo 'make                    build library, plugins and command'
@@ -14,6 +15,7 @@ help:
 	@echo 'make check-tsan         the suite with the thread sanitizer'
 	@echo 'make check-valgrind     the suite under valgrind; VALGRIND_SUITES="io_png ..." for parts'
 	@echo 'make check-aarch64      build the cpu plugin for 64-bit ARM and check it under emulation'
+	@echo 'make check-oclgrind     the opencl plugin under Oclgrind; OCLGRIND_OPS="concat ..." for parts'
 	@echo 'make check-static       cppcheck, clang-tidy and gcc -fanalyzer'
 	@echo 'make check-tree         rules of the house that no compiler checks'
 	@echo 'make bench-instructions  instructions of ops and bytes of plans beside those recorded (valgrind)'
@@ -35,6 +37,9 @@ check-valgrind: build-tests
 
 check-aarch64:
 	$(srcdir)/tools/check-aarch64
+
+check-oclgrind: build-tests
+	$(srcdir)/tools/check-oclgrind $(abs_top_builddir) $(OCLGRIND_OPS)
 
 check-static:
 	$(srcdir)/tools/check-static all
@@ -58,4 +63,4 @@ fuzz:
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: bench-instructions build-tests check-aarch64 check-asan check-format check-static check-tree check-tsan check-valgrind format fuzz help
+.PHONY: bench-instructions build-tests check-aarch64 check-asan check-format check-oclgrind check-static check-tree check-tsan check-valgrind format fuzz help

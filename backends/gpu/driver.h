@@ -104,7 +104,10 @@ sf_status gpu_driver_synchronize(gpu_device *device);
 
 /* ---- work ---- */
 
-/* Compiles or finds a kernel; only after that may it be launched. */
+/*
+ * Compiles or finds a kernel; only after that may it be launched. The group size may be smaller
+ * afterwards, for all kernels.
+ */
 sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel);
 sf_status gpu_driver_launch(gpu_device *device, const gpu_launch *launch);
 

@@ -139,8 +139,11 @@ gpu_grid gpu_groups_for(const gpu_backend *backend, uint64_t n_items) {
 
 sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const void *arguments,
                   size_t arguments_bytes, int n_buffers, const gpu_place *buffers) {
-    if (backend->mode == GPU_PREPARES)
-        return gpu_driver_build(backend->device, kernel);
+    if (backend->mode == GPU_PREPARES) {
+        sf_status status = gpu_driver_build(backend->device, kernel);
+        backend->abilities = *gpu_driver_abilities(backend->device);
+        return status;
+    }
     backend->counters.n_launches++;
     if (backend->mode == GPU_COUNTS)
         return SF_OK;

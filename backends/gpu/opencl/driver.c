@@ -13,6 +13,9 @@
 #define MOST_PLATFORMS 16
 #define MOST_DEVICES   64
 
+#define LEAST_GROUP 32 /* work-items; MOST_GROUP is what is tried first */
+#define MOST_GROUP  256
+
 /* "auto" prefers the cpu plugin (10) to an OpenCL device that is a processor. */
 #define PROCESSOR_PRIORITY 5
 
@@ -53,7 +56,7 @@ static const struct {
     ERROR(CL_INVALID_OPERATION),
     ERROR(CL_INVALID_BUFFER_SIZE),
 #undef ERROR
-    {-1001, "no platform: no OpenCL driver is installed"},
+    {-1001, "CL_PLATFORM_NOT_FOUND_KHR"},
 };
 
 const char *opencl_error_text(cl_int error) {
@@ -158,13 +161,13 @@ static void describe(const found_device *found, sf_device_info *device) {
 static uint32_t choose_group_size(cl_device_id id) {
     const char *wanted = secure_getenv("SFUMATO_OPENCL_GROUP");
     size_t most = 0;
-    uint32_t size = 256;
+    uint32_t size = MOST_GROUP;
     clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof most, &most, NULL);
     if (wanted && strtoul(wanted, NULL, 10) < most)
         most = strtoul(wanted, NULL, 10);
-    while (size >= 32 && size > most)
+    while (size >= LEAST_GROUP && size > most)
         size /= 2;
-    return size < 32 ? 0 : size;
+    return size < LEAST_GROUP ? 0 : size;
 }
 
 static sf_status check_usable(const sf_host *host, cl_device_id id) {
@@ -176,7 +179,8 @@ static sf_status check_usable(const sf_host *host, cl_device_id id) {
     if (!compiler)
         return host->fail(host, SF_ERROR_BACKEND, "its driver has no compiler");
     if (!choose_group_size(id))
-        return host->fail(host, SF_ERROR_BACKEND, "it runs groups of fewer than 32 work-items");
+        return host->fail(host, SF_ERROR_BACKEND, "it runs groups of fewer than %d work-items",
+                          LEAST_GROUP);
     return SF_OK;
 }
 
@@ -226,6 +230,18 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
     return status;
 }
 
+/* The driver keeps what launched kernels still need. */
+static void forget_programs(gpu_device *device) {
+    for (int i = 0; i < GPU_N_KERNELS; i++)
+        if (device->kernels[i])
+            clReleaseKernel(device->kernels[i]);
+    for (int i = 0; i < OPENCL_N_SOURCES; i++)
+        if (device->programs[i])
+            clReleaseProgram(device->programs[i]);
+    memset(device->kernels, 0, sizeof device->kernels);
+    memset(device->programs, 0, sizeof device->programs);
+}
+
 void gpu_driver_close(gpu_device *device) {
     if (device->queue) {
         clFinish(device->queue);
@@ -239,12 +255,7 @@ void gpu_driver_close(gpu_device *device) {
     for (int i = 0; i < GPU_N_SLOTS; i++)
         if (device->uploaded[i])
             clReleaseEvent(device->uploaded[i]);
-    for (int i = 0; i < GPU_N_KERNELS; i++)
-        if (device->kernels[i])
-            clReleaseKernel(device->kernels[i]);
-    for (int i = 0; i < OPENCL_N_SOURCES; i++)
-        if (device->programs[i])
-            clReleaseProgram(device->programs[i]);
+    forget_programs(device);
     if (device->context)
         clReleaseContext(device->context);
     device->host->resize(device->host, device, 0);
@@ -350,11 +361,9 @@ static const struct {
 #include "backends/gpu/kernels/kernels.def"
 };
 
-sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel) {
+static sf_status make_kernel(gpu_device *device, gpu_kernel kernel) {
     cl_program *program = &device->programs[kernels[kernel].source];
     cl_int error;
-    if (device->kernels[kernel])
-        return SF_OK;
     if (!*program) {
         sf_status status = opencl_build_program(device, kernels[kernel].source, program);
         if (status != SF_OK)
@@ -362,6 +371,46 @@ sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel) {
     }
     device->kernels[kernel] = clCreateKernel(*program, kernels[kernel].name, &error);
     return opencl_check(device->host, error, kernels[kernel].name);
+}
+
+/* Whether the device runs the kernel in groups of the present size; *most is what it can. */
+static bool takes_groups(const gpu_device *device, gpu_kernel kernel, size_t *most) {
+    cl_int error = clGetKernelWorkGroupInfo(device->kernels[kernel], device->id,
+                                            CL_KERNEL_WORK_GROUP_SIZE, sizeof *most, most, NULL);
+    return error != CL_SUCCESS || *most >= device->abilities.group_size;
+}
+
+/* Compiles all that was compiled again, for groups of half the size. */
+static sf_status halve_groups(gpu_device *device, gpu_kernel kernel, size_t most) {
+    bool was_made[GPU_N_KERNELS];
+    uint32_t size = device->abilities.group_size / 2;
+    if (size < LEAST_GROUP)
+        return device->host->fail(device->host, SF_ERROR_BACKEND,
+                                  "%s runs the kernel %s in groups of at most %zu; it takes %d",
+                                  device->name, kernels[kernel].name, most, LEAST_GROUP);
+    device->host->log(device->host, SF_LOG_INFO,
+                      "%s runs the kernel %s in groups of at most %zu: all are compiled for %u",
+                      device->name, kernels[kernel].name, most, (unsigned)size);
+    for (int i = 0; i < GPU_N_KERNELS; i++)
+        was_made[i] = device->kernels[i] != NULL;
+    forget_programs(device);
+    device->abilities.group_size = size;
+    sf_status status = SF_OK;
+    for (int i = 0; i < GPU_N_KERNELS && status == SF_OK; i++)
+        if (was_made[i])
+            status = make_kernel(device, (gpu_kernel)i);
+    return status;
+}
+
+/* A kernel that takes many registers may have room for fewer work-items than the device in general. */
+sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel) {
+    size_t most = 0;
+    if (device->kernels[kernel])
+        return SF_OK;
+    sf_status status = make_kernel(device, kernel);
+    while (status == SF_OK && !takes_groups(device, kernel, &most))
+        status = halve_groups(device, kernel, most);
+    return status;
 }
 
 static cl_int set_arguments(cl_kernel kernel, const gpu_launch *launch) {
