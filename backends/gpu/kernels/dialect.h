@@ -72,8 +72,9 @@ typedef unsigned char gpu_byte;
 #define LOCAL          __shared__
 #define LOCAL_POINTER
 #define LOCAL_ID                ((gpu_uint)threadIdx.x)
-#define GROUP_ID(axis)          ((gpu_uint)(&blockIdx.x)[axis])
-#define N_GROUPS(axis)          ((gpu_uint)(&gridDim.x)[axis])
+#define OF_AXIS(xyz, axis)      ((axis) == 0 ? xyz.x : (axis) == 1 ? xyz.y : xyz.z)
+#define GROUP_ID(axis)          ((gpu_uint)OF_AXIS(blockIdx, axis))
+#define N_GROUPS(axis)          ((gpu_uint)OF_AXIS(gridDim, axis))
 #define BARRIER()               __syncthreads()
 #define f_exp(x)                expf(x)
 #define f_log(x)                logf(x)
