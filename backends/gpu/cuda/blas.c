@@ -201,8 +201,6 @@ static cublasStatus_t describe_operation(const cuda_blas *blas, const gpu_produc
         if (result == CUBLAS_STATUS_SUCCESS)
             result = blas->cublasLtMatmulDescSetAttribute(
                 *operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type, sizeof bias_type);
-        if (result == CUBLAS_STATUS_SUCCESS)
-            result = set_bias(blas, *operation, cuda_address(product->bias));
     }
     return result;
 }
@@ -227,6 +225,7 @@ static cublasStatus_t set_preference(const cuda_blas *blas, cublasLtMatmulPrefer
     return result;
 }
 
+/* The library looks at where a bias is, and not at the bias: at something aligned like that. */
 static cublasStatus_t choose_algorithm(gpu_device *device, cuda_product *product,
                                        uint32_t alignment, chosen_algorithm *chosen) {
     const cuda_blas *blas = &device->blas;
@@ -237,6 +236,8 @@ static cublasStatus_t choose_algorithm(gpu_device *device, cuda_product *product
     if (result != CUBLAS_STATUS_SUCCESS)
         return result;
     result = set_preference(blas, preference, alignment);
+    if (result == CUBLAS_STATUS_SUCCESS && product->shape.bias.memory)
+        result = set_bias(blas, product->operation, alignment);
     if (result == CUBLAS_STATUS_SUCCESS)
         result = blas->cublasLtMatmulAlgoGetHeuristic(device->blas_handle, product->operation,
                                                       product->b, product->a, product->c,
