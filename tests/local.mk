@@ -41,9 +41,10 @@ tests_plugins_hostile_la_SOURCES = \
 if TESTS_WANTED
 if BACKEND_CUDA
 check_PROGRAMS += tests/backends/gpu/cuda_driver
-CUDA_TEST_DEFINES = -DTEST_CUDA=1
+CUDA_TEST_DEFINES = -DTEST_CUDA=1 $(CUDA_CPPFLAGS)
 if BACKEND_OPENCL
 check_LTLIBRARIES += tests/backends/gpu/standin/cuda.la tests/backends/gpu/standin/cublaslt.la
+check_PROGRAMS += tests/backends/gpu/standin/misuse
 CUDA_TEST_DEFINES += -DTEST_STANDIN=1
 endif
 endif
@@ -72,6 +73,11 @@ tests_backends_gpu_standin_cublaslt_la_LIBADD = $(SYSTEM_LIBS)
 tests_backends_gpu_standin_cublaslt_la_SOURCES = tests/backends/gpu/standin/blas.c
 tests_backends_gpu_standin_cublaslt_la_SOURCES += tests/backends/gpu/standin/blas.h
 tests_backends_gpu_standin_cublaslt_la_SOURCES += tests/backends/gpu/standin/products.c
+
+tests_backends_gpu_standin_misuse_CPPFLAGS = $(STANDIN_CPPFLAGS)
+tests_backends_gpu_standin_misuse_SOURCES = tests/backends/gpu/standin/misuse.c
+tests_backends_gpu_standin_misuse_LDADD = backends/gpu/cuda/libcuda.la \
+	backends/ref/libreference.la -lm $(SYSTEM_LIBS)
 
 tests_backends_gpu_cuda_driver_SOURCES = tests/backends/gpu/cuda_driver.c
 tests_backends_gpu_cuda_driver_CPPFLAGS = $(AM_CPPFLAGS)

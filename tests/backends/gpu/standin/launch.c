@@ -125,16 +125,15 @@ static CUresult compile(standin_module *module, text_id id) {
     if (program)
         clGetProgramBuildInfo(program, context->cl_device, CL_PROGRAM_BUILD_LOG, sizeof log - 1,
                               log, NULL);
-    return standin_fault(CUDA_ERROR_UNKNOWN, "%s does not compile: %d: %s",
-                         opencl_text_names[id], error, log);
+    return standin_fault(CUDA_ERROR_UNKNOWN, "%s does not compile: %d: %s", opencl_text_names[id],
+                         error, log);
 }
 
 static CUresult make_kernel(standin_module *module, const known_kernel *about,
                             standin_function *function) {
     cl_uint n_arguments = 0;
     cl_int error;
-    CUresult result =
-        module->programs[about->text] ? CUDA_SUCCESS : compile(module, about->text);
+    CUresult result = module->programs[about->text] ? CUDA_SUCCESS : compile(module, about->text);
     if (result != CUDA_SUCCESS)
         return result;
     cl_kernel kernel = clCreateKernel(module->programs[about->text], about->name, &error);

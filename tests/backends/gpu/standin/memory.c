@@ -9,22 +9,23 @@
 #include "tests/backends/gpu/standin/standin.h"
 
 #define ALIGNMENT 256
-#define FILLING   0xff
+#define FILLING   0xff /* NaN */
+#define AROUND    0xa5 /* not what a kernel makes of NaN */
 
 /* Freed memory that is kept to see whether it is used. */
 #define MOST_KEPT ((size_t)256 << 20)
 
-static bool is_filling(const unsigned char *bytes, size_t count) {
+static bool is_all(unsigned char filling, const unsigned char *bytes, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (bytes[i] != FILLING)
+        if (bytes[i] != filling)
             return false;
     return true;
 }
 
 static bool check_guard(const standin_context *context, const standin_block *block) {
-    if (is_filling(block->memory - STANDIN_GUARD, STANDIN_GUARD) &&
-        is_filling(block->memory + block->bytes, STANDIN_GUARD) &&
-        (!block->freed || is_filling(block->memory, block->bytes)))
+    if (is_all(AROUND, block->memory - STANDIN_GUARD, STANDIN_GUARD) &&
+        is_all(AROUND, block->memory + block->bytes, STANDIN_GUARD) &&
+        (!block->freed || is_all(FILLING, block->memory, block->bytes)))
         return true;
     standin_fault(CUDA_SUCCESS, "%s a block of %zu bytes was written to; launched last: %s",
                   block->freed ? "after it was freed," : "around", block->bytes,
@@ -71,8 +72,9 @@ static CUresult add_block(standin_context *context, size_t bytes, standin_block 
         return CUDA_ERROR_OUT_OF_MEMORY;
     uintptr_t first = (uintptr_t)owned + STANDIN_GUARD;
     first = (first + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    memset(owned, FILLING, whole);
     *made = (standin_block){.memory = (unsigned char *)first, .bytes = bytes, .owned = owned};
+    memset(owned, AROUND, whole);
+    memset(made->memory, FILLING, bytes);
     context->blocks[context->n_blocks++] = *made;
     return CUDA_SUCCESS;
 }

@@ -34,7 +34,7 @@
 #include <CL/cl.h>
 
 #define STANDIN_EXIT_STATUS 86
-#define STANDIN_GUARD       256 /* bytes around each block that nobody may write to */
+#define STANDIN_GUARD       512 /* bytes around each block that nobody may write to */
 
 /* ---- faults (state.c) ---- */
 
