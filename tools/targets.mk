@@ -5,6 +5,7 @@ FUZZ_SECONDS = 60
 VALGRIND = valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
 	--trace-children=no
 VALGRIND_SUITES =
+COMPUTE_SANITIZER = compute-sanitizer --error-exitcode 9
 
 help:
 	@echo 'make                    build library, plugins and command'
@@ -12,6 +13,7 @@ help:
 	@echo 'make build-tests        build the test suite and do not run it'
 	@echo 'make check-asan         the suite with address and undefined-behaviour sanitizers'
 	@echo 'make check-tsan         the suite with the thread sanitizer'
+	@echo 'make check-compute-sanitizer  the cuda plugin on a GPU under the compute-sanitizer of CUDA'
 	@echo 'make check-valgrind     the suite under valgrind; VALGRIND_SUITES="io_png ..." for parts'
 	@echo 'make check-aarch64      build the cpu plugin for 64-bit ARM and check it under emulation'
 	@echo 'make check-static       cppcheck, clang-tidy and gcc -fanalyzer'
@@ -32,6 +34,15 @@ build-tests: all $(check_PROGRAMS) $(check_LTLIBRARIES)
 
 check-valgrind: build-tests
 	CK_FORK=no $(LIBTOOL) --mode=execute $(VALGRIND) tests/check_sfumato $(VALGRIND_SUITES)
+
+# Each tool on every op, and on the products alone; wants a GPU.
+check-compute-sanitizer: build-tests
+	for tool in memcheck racecheck initcheck synccheck; do \
+		SFUMATO_PLUGIN_PATH=$(abs_top_builddir)/plugins/.libs \
+		$(LIBTOOL) --mode=execute $(COMPUTE_SANITIZER) --tool $$tool \
+			sfumato check-backend cuda || exit 1; \
+	done
+	$(LIBTOOL) --mode=execute $(COMPUTE_SANITIZER) tests/backends/gpu/cuda_driver products
 
 check-aarch64:
 	$(srcdir)/tools/check-aarch64
@@ -58,4 +69,4 @@ fuzz:
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: bench-instructions build-tests check-aarch64 check-asan check-format check-static check-tree check-tsan check-valgrind format fuzz help
+.PHONY: bench-instructions build-tests check-aarch64 check-asan check-compute-sanitizer check-format check-static check-tree check-tsan check-valgrind format fuzz help

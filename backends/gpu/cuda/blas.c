@@ -176,7 +176,7 @@ static cublasStatus_t describe_matrices(const cuda_blas *blas, const gpu_product
 
 static cublasStatus_t set_bias(const cuda_blas *blas, cublasLtMatmulDesc_t operation,
                                CUdeviceptr bias) {
-    const void *address = (const void *)(uintptr_t)bias;
+    const void *address = cuda_pointer(bias);
     return blas->cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
                                                 &address, sizeof address);
 }
@@ -349,18 +349,18 @@ static sf_status multiply(gpu_device *device, const cuda_product *planned,
     const cuda_blas *blas = &device->blas;
     bool aligned = is_aligned(product);
     const chosen_algorithm *chosen = aligned ? &planned->aligned : &planned->any;
-    void *c = (void *)(uintptr_t)cuda_address(product->c.place);
+    void *c = cuda_pointer(cuda_address(product->c.place));
     cublasStatus_t result =
         aligned || planned->has_any ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
     if (result == CUBLAS_STATUS_SUCCESS && product->bias.memory)
         result = set_bias(blas, planned->operation, cuda_address(product->bias));
     if (result == CUBLAS_STATUS_SUCCESS)
-        result = blas->cublasLtMatmul(
-            device->blas_handle, planned->operation, &product->alpha,
-            (const void *)(uintptr_t)cuda_address(product->b.place), planned->b,
-            (const void *)(uintptr_t)cuda_address(product->a.place), planned->a, &product->beta, c,
-            planned->c, c, planned->c, &chosen->algorithm, (void *)(uintptr_t)device->workspace,
-            device->workspace_bytes, device->stream);
+        result = blas->cublasLtMatmul(device->blas_handle, planned->operation, &product->alpha,
+                                      cuda_pointer(cuda_address(product->b.place)), planned->b,
+                                      cuda_pointer(cuda_address(product->a.place)), planned->a,
+                                      &product->beta, c, planned->c, c, planned->c,
+                                      &chosen->algorithm, cuda_pointer(device->workspace),
+                                      device->workspace_bytes, device->stream);
     return blas_check(device, result, product, "a product");
 }
 

@@ -76,6 +76,11 @@ static inline CUdeviceptr cuda_address(gpu_place place) {
     return (CUdeviceptr)(uintptr_t)place.memory + place.offset;
 }
 
+/* The same as a pointer, as cuBLAS wants it: the host can't follow it. */
+static inline void *cuda_pointer(CUdeviceptr address) {
+    return (void *)(uintptr_t)address; /* NOLINT(performance-no-int-to-ptr) */
+}
+
 /* The kernels, compiled for several architectures in one fat binary (fatbin.c). */
 extern const unsigned char cuda_fatbin[];
 

@@ -121,7 +121,7 @@ static sf_status check_usable(const sf_host *host, const cuda_driver *driver, CU
 
 sf_status gpu_driver_probe(const sf_host *host, int index, sf_device_info *device) {
     cuda_driver driver;
-    CUdevice id;
+    CUdevice id = 0;
     sf_status status = cuda_load_driver(host, &driver);
     if (status != SF_OK)
         return status;
@@ -219,7 +219,7 @@ sf_status gpu_driver_allocate(gpu_device *device, uint64_t bytes, void **memory)
     CUresult result = bytes <= SIZE_MAX ? device->driver.cuMemAlloc(&made, (size_t)bytes)
                                         : CUDA_ERROR_OUT_OF_MEMORY;
     if (result == CUDA_SUCCESS)
-        *memory = (void *)(uintptr_t)made;
+        *memory = cuda_pointer(made);
     else
         status = fail_allocation(device, bytes, result);
     cuda_leave(device);
@@ -284,7 +284,7 @@ static const struct {
 static sf_status load_module(gpu_device *device) {
     char log[1500] = "";
     CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-    void *values[] = {log, (void *)(uintptr_t)(sizeof log - 1)};
+    void *values[] = {log, cuda_pointer(sizeof log - 1)};
     CUresult result =
         device->driver.cuModuleLoadDataEx(&device->module, cuda_fatbin, 2, options, values);
     if (result == CUDA_SUCCESS)
@@ -346,7 +346,7 @@ sf_status gpu_driver_launch(gpu_device *device, const gpu_launch *launch) {
         parameters[2 * i] = &memory[i];
         parameters[2 * i + 1] = &offsets[i];
     }
-    parameters[2 * launch->n_buffers] = (void *)(uintptr_t)launch->arguments;
+    memcpy(&parameters[2 * launch->n_buffers], &launch->arguments, sizeof *parameters);
     const uint32_t *groups = launch->groups;
     CUresult result = device->driver.cuLaunchKernel(device->kernels[launch->kernel], groups[0],
                                                     groups[1], groups[2], CUDA_GROUP, 1, 1, 0,
