@@ -5,7 +5,6 @@ FUZZ_SECONDS = 60
 VALGRIND = valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
 	--trace-children=no
 VALGRIND_SUITES =
-COMPUTE_SANITIZER = compute-sanitizer --error-exitcode 9
 
 help:
 	@echo 'make                    build library, plugins and command'
@@ -35,7 +34,9 @@ build-tests: all $(check_PROGRAMS) $(check_LTLIBRARIES)
 check-valgrind: build-tests
 	CK_FORK=no $(LIBTOOL) --mode=execute $(VALGRIND) tests/check_sfumato $(VALGRIND_SUITES)
 
-# Each tool on every op, and on the products alone; wants a GPU.
+# Each tool on every op, and one on the products alone; wants a GPU.
+COMPUTE_SANITIZER = compute-sanitizer --error-exitcode 9
+.PHONY: check-compute-sanitizer
 check-compute-sanitizer: build-tests
 	for tool in memcheck racecheck initcheck synccheck; do \
 		SFUMATO_PLUGIN_PATH=$(abs_top_builddir)/plugins/.libs \
@@ -69,4 +70,4 @@ fuzz:
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: bench-instructions build-tests check-aarch64 check-asan check-compute-sanitizer check-format check-static check-tree check-tsan check-valgrind format fuzz help
+.PHONY: bench-instructions build-tests check-aarch64 check-asan check-format check-static check-tree check-tsan check-valgrind format fuzz help

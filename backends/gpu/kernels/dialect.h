@@ -72,9 +72,9 @@ typedef unsigned char gpu_byte;
 #define LOCAL          __shared__
 #define LOCAL_POINTER
 #define LOCAL_ID                ((gpu_uint)threadIdx.x)
-#define OF_AXIS(xyz, axis)      ((axis) == 0 ? xyz.x : (axis) == 1 ? xyz.y : xyz.z)
-#define GROUP_ID(axis)          ((gpu_uint)OF_AXIS(blockIdx, axis))
-#define N_GROUPS(axis)          ((gpu_uint)OF_AXIS(gridDim, axis))
+#define AXIS_OF(v, axis)        ((gpu_uint)((axis) == 0 ? (v).x : (axis) == 1 ? (v).y : (v).z))
+#define GROUP_ID(axis)          AXIS_OF(blockIdx, axis)
+#define N_GROUPS(axis)          AXIS_OF(gridDim, axis)
 #define BARRIER()               __syncthreads()
 #define f_exp(x)                expf(x)
 #define f_log(x)                logf(x)
