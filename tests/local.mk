@@ -63,9 +63,8 @@ tests_backends_gpu_standin_cuda_la_SOURCES += tests/backends/gpu/standin/memory.
 tests_backends_gpu_standin_cuda_la_SOURCES += tests/backends/gpu/standin/state.c
 tests_backends_gpu_standin_cuda_la_SOURCES += tests/backends/gpu/standin/stream.c
 nodist_tests_backends_gpu_standin_cuda_la_SOURCES = backends/gpu/opencl/texts.c
-STANDIN_WITH_ARGUMENTS = tests/backends/gpu/standin/cuda_la-launch.lo \
-	tests/backends/gpu/standin/misuse-misuse.$(OBJEXT)
-$(STANDIN_WITH_ARGUMENTS): backends/gpu/cuda/arguments.h
+$(tests_backends_gpu_standin_cuda_la_OBJECTS): backends/gpu/cuda/arguments.h
+$(tests_backends_gpu_standin_misuse_OBJECTS): backends/gpu/cuda/arguments.h
 
 tests_backends_gpu_standin_cublaslt_la_CPPFLAGS = $(STANDIN_CPPFLAGS)
 tests_backends_gpu_standin_cublaslt_la_CFLAGS = $(STANDIN_CFLAGS)

@@ -68,28 +68,22 @@ backends_gpu_cuda_libcuda_la_SOURCES = plugins/cuda.c $(GPU_SHARED)
 backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/blas.c
 backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/device.h
 backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/driver.c
-backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/fatbin.c
 backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/functions.def
 backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/libraries.c
-CUDA_GENERATED = backends/gpu/cuda/arguments.h backends/gpu/cuda/kernels.cu \
-	backends/gpu/cuda/kernels.fatbin
-CLEANFILES += $(CUDA_GENERATED)
-EXTRA_DIST += backends/gpu/cuda/combine.awk
+nodist_backends_gpu_cuda_libcuda_la_SOURCES = backends/gpu/cuda/embedded.c
+CLEANFILES += backends/gpu/cuda/arguments.h backends/gpu/cuda/embedded.c \
+	backends/gpu/cuda/kernels.cu backends/gpu/cuda/kernels.fatbin
+EXTRA_DIST += backends/gpu/cuda/combine.awk backends/gpu/cuda/fatbin.c
 
-# In variables, because automake leaves out its own rule for an object that it sees one for.
-CUDA_WITH_ARGUMENTS = backends/gpu/cuda/libcuda_la-driver.lo
-CUDA_WITH_FATBIN = backends/gpu/cuda/libcuda_la-fatbin.lo
-$(CUDA_WITH_ARGUMENTS): backends/gpu/cuda/arguments.h
-$(CUDA_WITH_FATBIN): backends/gpu/cuda/kernels.fatbin
+$(backends_gpu_cuda_libcuda_la_OBJECTS): backends/gpu/cuda/arguments.h
 
-backends/gpu/cuda/arguments.h: $(GPU_KERNEL_TEXTS) backends/gpu/cuda/combine.awk
+backends/gpu/cuda/arguments.h: backends/gpu/cuda/combine.awk backends/gpu/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) -v root='$(srcdir)' -v what=arguments \
-		-f '$(srcdir)/backends/gpu/cuda/combine.awk' $(GPU_KERNEL_TEXTS) >$@.new && mv $@.new $@
+		-f '$(srcdir)/backends/gpu/cuda/combine.awk' $(GPU_KERNEL_INCLUDES) >$@.new && mv $@.new $@
 
 backends/gpu/cuda/kernels.cu: $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/cuda/combine.awk
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) -v root='$(srcdir)' -v what=kernels \
-		-f '$(srcdir)/backends/gpu/cuda/combine.awk' $(GPU_KERNEL_INCLUDES) $(GPU_KERNEL_TEXTS) \
-		>$@.new && mv $@.new $@
+		-f '$(srcdir)/backends/gpu/cuda/combine.awk' $(GPU_KERNEL_TEXTS) >$@.new && mv $@.new $@
 
 AM_V_NVCC = $(am__v_NVCC_@AM_V@)
 am__v_NVCC_ = $(am__v_NVCC_@AM_DEFAULT_V@)
@@ -99,6 +93,10 @@ am__v_NVCC_1 =
 backends/gpu/cuda/kernels.fatbin: backends/gpu/cuda/kernels.cu
 	$(AM_V_NVCC)$(NVCC) -fatbin $(NVCCFLAGS) $(CUDA_CODES) -DGROUP=$(CUDA_GROUP) -I'$(srcdir)' -I. \
 		backends/gpu/cuda/kernels.cu -o $@.new && mv $@.new $@
+
+# A copy, so that its object is made anew when the kernels are.
+backends/gpu/cuda/embedded.c: backends/gpu/cuda/fatbin.c backends/gpu/cuda/kernels.fatbin
+	$(AM_V_GEN)cp '$(srcdir)/backends/gpu/cuda/fatbin.c' $@
 
 plugins_cuda_la_SOURCES =
 plugins_cuda_la_LDFLAGS = $(PLUGIN_LDFLAGS) $(CUDA_RUNPATH) -export-symbols-regex '^sf_plugin_cuda$$'

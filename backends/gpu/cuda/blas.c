@@ -29,6 +29,7 @@ typedef struct chosen_algorithm {
 
 struct cuda_product {
     gpu_product shape; /* its places say nothing but whether there is a bias */
+    bool refused;      /* it could not be planned, and has nothing of what follows */
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t a, b, c;
     chosen_algorithm aligned; /* for operands at multiples of GOOD_ALIGNMENT */
@@ -90,6 +91,25 @@ void cuda_close_blas(gpu_device *device) {
 
 /* ---- what the library takes ---- */
 
+static bool is_same_matrix(const gpu_matrix *x, const gpu_matrix *y) {
+    return x->dtype == y->dtype && x->row_stride == y->row_stride &&
+           x->batch_stride == y->batch_stride;
+}
+
+static bool is_same(const gpu_product *x, const gpu_product *y) {
+    return x->m == y->m && x->n == y->n && x->k == y->k && x->batch == y->batch &&
+           x->transpose_b == y->transpose_b && !x->bias.memory == !y->bias.memory &&
+           is_same_matrix(&x->a, &y->a) && is_same_matrix(&x->b, &y->b) &&
+           is_same_matrix(&x->c, &y->c);
+}
+
+static const cuda_product *find_product(const gpu_device *device, const gpu_product *product) {
+    for (size_t i = 0; i < device->n_products; i++)
+        if (is_same(&device->products[i].shape, product))
+            return &device->products[i];
+    return NULL;
+}
+
 static bool is_float(int32_t dtype) {
     return dtype == SF_F32 || dtype == SF_F16 || dtype == SF_BF16;
 }
@@ -115,26 +135,10 @@ bool gpu_driver_multiplies(const gpu_device *device, const gpu_product *product)
                                 product->transpose_b ? product->k : product->n) &&
                        a->batch_stride >= 0 && b->batch_stride >= 0 &&
                        (product->batch == 1 || c->batch_stride > 0);
-    return has_types && has_sizes && has_strides && (!device || device->blas_handle);
-}
-
-static bool is_same_matrix(const gpu_matrix *x, const gpu_matrix *y) {
-    return x->dtype == y->dtype && x->row_stride == y->row_stride &&
-           x->batch_stride == y->batch_stride;
-}
-
-static bool is_same(const gpu_product *x, const gpu_product *y) {
-    return x->m == y->m && x->n == y->n && x->k == y->k && x->batch == y->batch &&
-           x->transpose_b == y->transpose_b && !x->bias.memory == !y->bias.memory &&
-           is_same_matrix(&x->a, &y->a) && is_same_matrix(&x->b, &y->b) &&
-           is_same_matrix(&x->c, &y->c);
-}
-
-static cuda_product *find_product(gpu_device *device, const gpu_product *product) {
-    for (size_t i = 0; i < device->n_products; i++)
-        if (is_same(&device->products[i].shape, product))
-            return &device->products[i];
-    return NULL;
+    if (!has_types || !has_sizes || !has_strides || !device)
+        return has_types && has_sizes && has_strides;
+    const cuda_product *planned = find_product(device, product);
+    return device->blas_handle && !(planned && planned->refused);
 }
 
 /* ---- describing a product ---- */
@@ -305,33 +309,35 @@ static sf_status reserve_products(gpu_device *device) {
     return SF_OK;
 }
 
-static sf_status add_product(gpu_device *device, const gpu_product *shape) {
-    cuda_product made;
-    sf_status status = reserve_products(device);
-    if (status == SF_OK)
-        status = make_product(device, shape, &made);
+static sf_status plan_product(gpu_device *device, const gpu_product *shape, cuda_product *made) {
+    sf_status status = make_product(device, shape, made);
     if (status != SF_OK)
         return status;
-    size_t bytes = made.any.workspace_bytes > made.aligned.workspace_bytes
-                       ? made.any.workspace_bytes
-                       : made.aligned.workspace_bytes;
+    size_t bytes = made->any.workspace_bytes > made->aligned.workspace_bytes
+                       ? made->any.workspace_bytes
+                       : made->aligned.workspace_bytes;
     status = reserve_workspace(device, bytes);
-    if (status == SF_OK)
-        device->products[device->n_products++] = made;
-    else
-        free_product(device, &made);
+    if (status != SF_OK)
+        free_product(device, made);
     return status;
 }
 
+/* A product that can't be planned is remembered as well, so that nobody asks for it. */
 sf_status gpu_driver_warm(gpu_device *device, const gpu_product *product) {
+    cuda_product made;
     if (!gpu_driver_multiplies(device, product))
         return device->host->fail(device->host, SF_ERROR_UNSUPPORTED, "cuBLAS has no such product");
     if (find_product(device, product))
         return SF_OK;
-    sf_status status = cuda_enter(device);
+    sf_status status = reserve_products(device);
+    if (status == SF_OK)
+        status = cuda_enter(device);
     if (status != SF_OK)
         return status;
-    status = add_product(device, product);
+    status = plan_product(device, product, &made);
+    if (status != SF_OK)
+        made = (cuda_product){.shape = *product, .refused = true};
+    device->products[device->n_products++] = made;
     cuda_leave(device);
     return status;
 }
