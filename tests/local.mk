@@ -6,7 +6,7 @@ check_PROGRAMS += tests/check_sfumato
 TESTS = tests/check_sfumato
 endif
 
-tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) $(CPU_DEFINES) \
+tests_check_sfumato_CPPFLAGS = $(AM_CPPFLAGS) $(CPU_DEFINES) $(CUDA_TEST_DEFINES) \
 	-DSF_TEST_CC='"$(CC)"' -DSF_TEST_CFLAGS='"$(CFLAGS) $(SANITIZER_FLAGS)"' \
 	-DSF_TEST_SOURCE_DIR='"$(abs_top_srcdir)"' \
 	-DSF_TEST_BUILD_DIR='"$(abs_top_builddir)"' \
@@ -44,6 +44,54 @@ tests_plugins_hostile_la_SOURCES = \
 	tests/plugins/hostile/entries.c \
 	tests/plugins/hostile/hostile.h
 
+# ---- CUDA without a GPU: a stand-in for its libraries, tests/backends/gpu/standin/standin.h ----
+
+if TESTS_WANTED
+if BACKEND_CUDA
+check_PROGRAMS += tests/backends/gpu/cuda_driver
+CUDA_TEST_DEFINES = -DTEST_CUDA=1 $(CUDA_CPPFLAGS)
+if BACKEND_OPENCL
+check_LTLIBRARIES += tests/backends/gpu/standin/cuda.la tests/backends/gpu/standin/cublaslt.la
+check_PROGRAMS += tests/backends/gpu/standin/misuse
+CUDA_TEST_DEFINES += -DTEST_STANDIN=1
+endif
+endif
+endif
+
+STANDIN_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS) -DCUDA_GROUP=$(CUDA_GROUP)
+STANDIN_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS) -ftree-vectorize
+tests_backends_gpu_standin_cuda_la_CPPFLAGS = $(STANDIN_CPPFLAGS)
+tests_backends_gpu_standin_cuda_la_CFLAGS = $(STANDIN_CFLAGS)
+tests_backends_gpu_standin_cuda_la_LDFLAGS = $(TEST_PLUGIN_LINK)
+tests_backends_gpu_standin_cuda_la_LIBADD = $(OPENCL_LIBS)
+tests_backends_gpu_standin_cuda_la_SOURCES = tests/backends/gpu/standin/standin.h
+tests_backends_gpu_standin_cuda_la_SOURCES += tests/backends/gpu/standin/fatbin.c
+tests_backends_gpu_standin_cuda_la_SOURCES += tests/backends/gpu/standin/launch.c
+tests_backends_gpu_standin_cuda_la_SOURCES += tests/backends/gpu/standin/memory.c
+tests_backends_gpu_standin_cuda_la_SOURCES += tests/backends/gpu/standin/state.c
+tests_backends_gpu_standin_cuda_la_SOURCES += tests/backends/gpu/standin/stream.c
+nodist_tests_backends_gpu_standin_cuda_la_SOURCES = backends/gpu/opencl/texts.c
+$(tests_backends_gpu_standin_cuda_la_OBJECTS): backends/gpu/cuda/arguments.h
+$(tests_backends_gpu_standin_misuse_OBJECTS): backends/gpu/cuda/arguments.h
+
+tests_backends_gpu_standin_cublaslt_la_CPPFLAGS = $(STANDIN_CPPFLAGS)
+tests_backends_gpu_standin_cublaslt_la_CFLAGS = $(STANDIN_CFLAGS)
+tests_backends_gpu_standin_cublaslt_la_LDFLAGS = $(TEST_PLUGIN_LINK)
+tests_backends_gpu_standin_cublaslt_la_LIBADD = $(SYSTEM_LIBS)
+tests_backends_gpu_standin_cublaslt_la_SOURCES = tests/backends/gpu/standin/blas.c
+tests_backends_gpu_standin_cublaslt_la_SOURCES += tests/backends/gpu/standin/blas.h
+tests_backends_gpu_standin_cublaslt_la_SOURCES += tests/backends/gpu/standin/products.c
+
+tests_backends_gpu_standin_misuse_CPPFLAGS = $(STANDIN_CPPFLAGS)
+tests_backends_gpu_standin_misuse_SOURCES = tests/backends/gpu/standin/misuse.c
+tests_backends_gpu_standin_misuse_LDADD = backends/gpu/cuda/libcuda.la \
+	backends/ref/libreference.la -lm $(SYSTEM_LIBS)
+
+tests_backends_gpu_cuda_driver_SOURCES = tests/backends/gpu/cuda_driver.c
+tests_backends_gpu_cuda_driver_CPPFLAGS = $(AM_CPPFLAGS)
+tests_backends_gpu_cuda_driver_LDADD = backends/gpu/cuda/libcuda.la \
+	backends/ref/libreference.la -lm $(SYSTEM_LIBS)
+
 tests_check_sfumato_SOURCES = tests/main.c tests/suites.def
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.c
 tests_check_sfumato_SOURCES += tests/backends/cpu/cpu_test.h
@@ -69,6 +117,7 @@ tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_errors.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_moving.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_noise.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_pictures.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_cuda.c
 tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
 tests_check_sfumato_SOURCES += tests/build/test_library.c

@@ -13,6 +13,7 @@ help:
 	@echo 'make build-tests        build the test suite and do not run it'
 	@echo 'make check-asan         the suite with address and undefined-behaviour sanitizers'
 	@echo 'make check-tsan         the suite with the thread sanitizer'
+	@echo 'make check-compute-sanitizer  the cuda plugin on a GPU under the compute-sanitizer of CUDA'
 	@echo 'make check-valgrind     the suite under valgrind; VALGRIND_SUITES="io_png ..." for parts'
 	@echo 'make check-aarch64      build the cpu plugin for 64-bit ARM and check it under emulation'
 	@echo 'make check-oclgrind     the opencl plugin under Oclgrind; OCLGRIND_OPS="concat ..." for parts'
@@ -34,6 +35,17 @@ build-tests: all $(check_PROGRAMS) $(check_LTLIBRARIES)
 
 check-valgrind: build-tests
 	CK_FORK=no $(LIBTOOL) --mode=execute $(VALGRIND) tests/check_sfumato $(VALGRIND_SUITES)
+
+# Each tool on every op, and one on the products alone; wants a GPU.
+COMPUTE_SANITIZER = compute-sanitizer --error-exitcode 9
+.PHONY: check-compute-sanitizer
+check-compute-sanitizer: build-tests
+	for tool in memcheck racecheck initcheck synccheck; do \
+		SFUMATO_PLUGIN_PATH=$(abs_top_builddir)/plugins/.libs \
+		$(LIBTOOL) --mode=execute $(COMPUTE_SANITIZER) --tool $$tool \
+			sfumato check-backend cuda || exit 1; \
+	done
+	$(LIBTOOL) --mode=execute $(COMPUTE_SANITIZER) tests/backends/gpu/cuda_driver products
 
 check-aarch64:
 	$(srcdir)/tools/check-aarch64
