@@ -101,7 +101,6 @@ plugins_opencl_la_SOURCES =
 plugins_opencl_la_LDFLAGS = $(PLUGIN_LDFLAGS) -export-symbols-regex '^sf_plugin_opencl$$'
 plugins_opencl_la_LIBADD = backends/gpu/opencl/libopencl.la backends/ref/libreference.la \
 	$(OPENCL_LIBS) -lm $(SYSTEM_LIBS)
-	$(OPENCL_LIBS) -lm
 
 # ---- CUDA ----
 
@@ -124,6 +123,7 @@ backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/device.h
 backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/driver.c
 backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/functions.def
 backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/libraries.c
+backends_gpu_cuda_libcuda_la_SOURCES += backends/gpu/cuda/uploads.c
 nodist_backends_gpu_cuda_libcuda_la_SOURCES = backends/gpu/cuda/embedded.c
 CLEANFILES += backends/gpu/cuda/arguments.h backends/gpu/cuda/embedded.c \
 	backends/gpu/cuda/kernels.cu backends/gpu/cuda/kernels.fatbin

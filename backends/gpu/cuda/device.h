@@ -37,6 +37,14 @@ void cuda_unload_blas(cuda_blas *blas);
 /* A product as it was planned; see blas.c. */
 typedef struct cuda_product cuda_product;
 
+/* One of the two places for uploads beside the runs; see uploads.c. */
+typedef struct cuda_slot {
+    void *staging; /* page-locked, owned */
+    size_t capacity, used;
+    CUevent uploaded; /* the last of its uploads is through */
+    bool is_pending;  /* there was one */
+} cuda_slot;
+
 struct gpu_device {
     const sf_host *host;
     cuda_driver driver;
@@ -44,6 +52,9 @@ struct gpu_device {
     CUdevice id;
     CUcontext context; /* the device's primary one */
     CUstream stream;
+    CUstream uploads; /* made at the first upload beside the runs */
+    CUevent reached;  /* how far the stream was when an upload was asked for */
+    cuda_slot slots[GPU_N_SLOTS];
     CUmodule module; /* all kernels; NULL until the first is asked for */
     CUfunction kernels[GPU_N_KERNELS];
     gpu_abilities abilities;
@@ -59,6 +70,10 @@ struct gpu_device {
 /* Starts the library on an open device; without one it is left alone. */
 sf_status cuda_open_blas(gpu_device *device);
 void cuda_close_blas(gpu_device *device);
+
+/* Waits for uploads beside the runs; gives back what they took. The context is the thread's. */
+CUresult cuda_finish_uploads(gpu_device *device);
+void cuda_close_uploads(gpu_device *device);
 
 /* Makes the device's context the thread's; cuda_leave() gives the thread its own back. */
 sf_status cuda_enter(gpu_device *device);

@@ -181,6 +181,7 @@ void gpu_driver_close(gpu_device *device) {
     if (device->context && driver->cuCtxPushCurrent(device->context) == CUDA_SUCCESS) {
         if (device->stream)
             driver->cuStreamSynchronize(device->stream);
+        cuda_close_uploads(device);
         cuda_close_blas(device);
         if (device->module)
             driver->cuModuleUnload(device->module);
@@ -230,6 +231,7 @@ void gpu_driver_free(gpu_device *device, void *memory) {
     if (device->driver.cuCtxPushCurrent(device->context) != CUDA_SUCCESS)
         return;
     device->driver.cuStreamSynchronize(device->stream);
+    cuda_finish_uploads(device);
     device->driver.cuMemFree((CUdeviceptr)(uintptr_t)memory);
     cuda_leave(device);
 }
@@ -264,8 +266,10 @@ sf_status gpu_driver_synchronize(gpu_device *device) {
     sf_status status = cuda_enter(device);
     if (status != SF_OK)
         return status;
-    return leave_with(device, device->driver.cuStreamSynchronize(device->stream),
-                      "waiting for the device");
+    CUresult result = device->driver.cuStreamSynchronize(device->stream);
+    if (result == CUDA_SUCCESS)
+        result = cuda_finish_uploads(device);
+    return leave_with(device, result, "waiting for the device");
 }
 
 /* ---- work ---- */

@@ -15,7 +15,7 @@
  *     STANDIN_LOSE_DEVICE=N      the device is lost in the N-th launch: all later calls fail
  *     STANDIN_EAGER=1            waits for each launch and names the one that wrote where it must not
  *
- * It is one library of state.c, memory.c, stream.c, launch.c, fatbin.c, named libcuda.so.1, and another
+ * It is one library of state.c, memory.c, stream.c, event.c, launch.c, fatbin.c, named libcuda.so.1, and another
  * one of blas.c, products.c, which asks the first through standin_services.
  */
 #ifndef SF_TESTS_BACKENDS_GPU_STANDIN_H
@@ -70,7 +70,7 @@ typedef struct standin_context {
     cl_context cl;
     standin_block *blocks; /* owned; in the order in which they were made */
     size_t n_blocks;
-    int n_streams, n_modules;
+    int n_streams, n_modules, n_events, n_host_blocks;
     const char *last_kernel; /* launched last; NULL: none yet */
 } standin_context;
 

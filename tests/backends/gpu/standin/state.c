@@ -252,9 +252,11 @@ CUresult cuDevicePrimaryCtxRelease(CUdevice device) {
                              device);
     if (--context->n_retained)
         return CUDA_SUCCESS;
-    if (!context->lost && (context->n_streams || context->n_modules))
-        standin_fault(CUDA_SUCCESS, "%d streams and %d modules are left", context->n_streams,
-                      context->n_modules);
+    if (!context->lost &&
+        (context->n_streams || context->n_modules || context->n_events || context->n_host_blocks))
+        standin_fault(CUDA_SUCCESS, "%d streams, %d modules, %d events, %d host blocks are left",
+                      context->n_streams, context->n_modules, context->n_events,
+                      context->n_host_blocks);
     standin_close_memory(context);
     clReleaseContext(context->cl);
     *context = (standin_context){0};
