@@ -2,6 +2,7 @@
 
 GPU_SHARED =
 GPU_SHARED += backends/gpu/conv2d.c
+GPU_SHARED += backends/gpu/convolution.h
 GPU_SHARED += backends/gpu/copy.c
 GPU_SHARED += backends/gpu/driver.h
 GPU_SHARED += backends/gpu/entries.def
@@ -14,6 +15,7 @@ GPU_SHARED += backends/gpu/operand.c
 GPU_SHARED += backends/gpu/product.c
 GPU_SHARED += backends/gpu/product.h
 GPU_SHARED += backends/gpu/unary.c
+GPU_SHARED += backends/gpu/unfold.c
 GPU_SHARED += backends/gpu/winograd.c
 GPU_SHARED += backends/gpu/winograd.h
 
@@ -26,6 +28,7 @@ GPU_KERNEL_TEXTS += backends/gpu/kernels/few_rows.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/finish.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/product.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/unfold.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/winograd.cl
 
 GPU_KERNEL_INCLUDES =
@@ -40,6 +43,7 @@ GPU_KERNEL_INCLUDES += backends/gpu/kernels/kernels.def
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/product.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/tile.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/unary.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/unfold.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/view.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/winograd.h
 EXTRA_DIST += $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/opencl/embed.awk

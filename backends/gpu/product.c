@@ -132,6 +132,11 @@ static bool describe_product(const gpu_factors *f, gpu_product *p) {
     return p->transpose_b || leading_stride(&f->b, f->n, f->k, true, &p->b.row_stride);
 }
 
+bool gpu_product_is_library_s(gpu_backend *backend, const gpu_factors *f) {
+    gpu_product product;
+    return describe_product(f, &product) && gpu_library_takes(backend, &product);
+}
+
 static sf_status finish_product(gpu_backend *backend, const gpu_factors *f, gpu_place sums) {
     const gpu_finish_arguments a = {
         .n = (uint32_t)(f->n_batches * f->m * f->n),
