@@ -46,6 +46,7 @@ gpu_convolution_arguments gpu_convolution_arguments_of(const gpu_backend *backen
     const sf_conv2d_attributes *a = call->attributes;
     const sf_tensor_desc *x = ref_input(call, 0), *weight = ref_input(call, 1), *y = call->output;
     uint32_t group = backend->abilities.group_size;
+    uint32_t rows = GPU_TILE_ROWS(group), columns = GPU_TILE_COLUMNS(group);
     gpu_convolution_arguments c = {
         .height = (uint32_t)x->dims[1],
         .width = (uint32_t)x->dims[2],
@@ -69,8 +70,8 @@ gpu_convolution_arguments gpu_convolution_arguments_of(const gpu_backend *backen
         c.x_strides[axis] = (uint32_t)x->strides[axis];
         c.weight_strides[axis] = (uint32_t)weight->strides[axis];
     }
-    c.tiles_down = (c.n_pixels + GPU_TILE_ROWS(group) - 1) / GPU_TILE_ROWS(group);
-    c.tiles_across = (c.filters + GPU_TILE_COLUMNS(group) - 1) / GPU_TILE_COLUMNS(group);
+    c.tiles_down = (c.n_pixels + rows - 1) / rows;
+    c.tiles_across = (c.filters + columns - 1) / columns;
     return c;
 }
 
