@@ -1,8 +1,9 @@
 /*
- * conv2d: a 1x1 convolution is a product, a large 3x3 one goes by Winograd's transforms; others gather
- * what they multiply on the way, in tiles, or output by output where groups have few filters.
+ * conv2d: a 1x1 convolution is a product, half types go to the library, a large 3x3 one goes by Winograd's
+ * transforms; others gather what they multiply on the way, in tiles, or output by output where groups have
+ * few filters.
  */
-#include "backends/gpu/kernels/convolution.h"
+#include "backends/gpu/convolution.h"
 #include "backends/gpu/product.h"
 #include "backends/gpu/winograd.h"
 
@@ -40,10 +41,12 @@ static sf_status run_pointwise(gpu_backend *backend, const sf_op_call *call) {
     return gpu_product_run(backend, &f);
 }
 
-static gpu_convolution_arguments arguments_of(const gpu_backend *backend, const sf_op_call *call) {
+gpu_convolution_arguments gpu_convolution_arguments_of(const gpu_backend *backend,
+                                                       const sf_op_call *call) {
     const sf_conv2d_attributes *a = call->attributes;
     const sf_tensor_desc *x = ref_input(call, 0), *weight = ref_input(call, 1), *y = call->output;
     uint32_t group = backend->abilities.group_size;
+    uint32_t rows = GPU_TILE_ROWS(group), columns = GPU_TILE_COLUMNS(group);
     gpu_convolution_arguments c = {
         .height = (uint32_t)x->dims[1],
         .width = (uint32_t)x->dims[2],
@@ -67,14 +70,14 @@ static gpu_convolution_arguments arguments_of(const gpu_backend *backend, const 
         c.x_strides[axis] = (uint32_t)x->strides[axis];
         c.weight_strides[axis] = (uint32_t)weight->strides[axis];
     }
-    c.tiles_down = (c.n_pixels + GPU_TILE_ROWS(group) - 1) / GPU_TILE_ROWS(group);
-    c.tiles_across = (c.filters + GPU_TILE_COLUMNS(group) - 1) / GPU_TILE_COLUMNS(group);
+    c.tiles_down = (c.n_pixels + rows - 1) / rows;
+    c.tiles_across = (c.filters + columns - 1) / columns;
     return c;
 }
 
 static sf_status run_gathered(gpu_backend *backend, const sf_op_call *call) {
     const sf_conv2d_attributes *attributes = call->attributes;
-    const gpu_convolution_arguments a = arguments_of(backend, call);
+    const gpu_convolution_arguments a = gpu_convolution_arguments_of(backend, call);
     bool direct = attributes->groups > 1 && a.filters < LEAST_FILTERS;
     gpu_grid grid = {{(uint32_t)attributes->groups * a.tiles_down * a.tiles_across, 1, 1}};
     if (direct)
@@ -87,16 +90,24 @@ static sf_status run_gathered(gpu_backend *backend, const sf_op_call *call) {
                             gpu_place_of(call->output)});
 }
 
+static uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 static uint64_t workspace(const sf_op_call *call) {
-    if (gpu_winograd_applies(call))
-        return gpu_winograd_workspace(call);
-    return is_pointwise(call) ? gpu_product_workspace(call) : 0;
+    if (is_pointwise(call))
+        return gpu_product_workspace(call);
+    return larger(gpu_unfold_applies(call) ? gpu_unfold_workspace(call) : 0,
+                  gpu_winograd_applies(call) ? gpu_winograd_workspace(call) : 0);
 }
 
 static sf_status run(void *backend, const sf_op_call *call) {
-    if (gpu_winograd_applies(call))
-        return gpu_winograd_run(backend, call);
-    return is_pointwise(call) ? run_pointwise(backend, call) : run_gathered(backend, call);
+    if (is_pointwise(call))
+        return run_pointwise(backend, call);
+    if (gpu_unfold_applies(call) && gpu_unfold_is_taken(backend, call))
+        return gpu_unfold_run(backend, call);
+    return gpu_winograd_applies(call) ? gpu_winograd_run(backend, call)
+                                      : run_gathered(backend, call);
 }
 
 const sf_op_entry gpu_conv2d = {

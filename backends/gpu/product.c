@@ -132,6 +132,11 @@ static bool describe_product(const gpu_factors *f, gpu_product *p) {
     return p->transpose_b || leading_stride(&f->b, f->n, f->k, true, &p->b.row_stride);
 }
 
+bool gpu_product_is_library_s(gpu_backend *backend, const gpu_factors *f) {
+    gpu_product product;
+    return describe_product(f, &product) && gpu_library_takes(backend, &product);
+}
+
 static sf_status finish_product(gpu_backend *backend, const gpu_factors *f, gpu_place sums) {
     const gpu_finish_arguments a = {
         .n = (uint32_t)(f->n_batches * f->m * f->n),
@@ -144,22 +149,45 @@ static sf_status finish_product(gpu_backend *backend, const gpu_factors *f, gpu_
                    (const gpu_place[]){sums, f->bias, f->residual, f->y});
 }
 
-/* The library scales the sums, and adds the bias where it can; the rest is a launch of ours. */
-static sf_status run_library(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
-    gpu_factors rest = *f;
-    bool has_residual = f->epilogue.residual_type != GPU_ABSENT;
-    rest.epilogue.scale = 1;
+/* The library scales the sums, and adds the bias where it can; *rest is what is left to do. */
+static sf_status multiply(gpu_backend *backend, const gpu_factors *f, gpu_product *p,
+                          gpu_factors *rest) {
+    *rest = *f;
+    rest->epilogue.scale = 1;
     if (backend->abilities.product_bias && f->epilogue.bias_type == f->epilogue.y_type &&
         f->epilogue.bias_stride == 1) {
         p->bias = f->bias;
-        rest.epilogue.bias_type = GPU_ABSENT;
+        rest->epilogue.bias_type = GPU_ABSENT;
     }
+    return gpu_run_product(backend, p);
+}
+
+static sf_status run_library(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
+    gpu_factors rest;
+    bool has_residual = f->epilogue.residual_type != GPU_ABSENT;
     if (has_residual)
         p->c.place = f->workspace;
-    sf_status status = gpu_run_product(backend, p);
+    sf_status status = multiply(backend, f, p, &rest);
     bool done = !has_residual && rest.epilogue.bias_type == GPU_ABSENT &&
                 rest.epilogue.function == GPU_NONE;
     return status != SF_OK || done ? status : finish_product(backend, &rest, p->c.place);
+}
+
+/* Both halves to scratch memory, then the gate. */
+static sf_status run_library_geglu(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
+    gpu_factors rest;
+    sf_status status = multiply(backend, f, p, &rest);
+    const gpu_finish_arguments a = {
+        .n = (uint32_t)(f->m * f->n),
+        .columns = (uint32_t)f->n,
+        .sum_type = f->epilogue.y_type,
+        .epilogue = rest.epilogue,
+    };
+    gpu_count_bytes(backend, 4 * (uint64_t)a.n * (uint64_t)ref_element_bytes(f->y_dtype));
+    if (status != SF_OK)
+        return status;
+    return gpu_run(backend, GPU_KERNEL_finish_geglu, gpu_groups_for(backend, a.n), &a, sizeof a, 3,
+                   (const gpu_place[]){p->c.place, f->bias, f->y});
 }
 
 /* ---- kernels of ours ---- */
@@ -222,7 +250,19 @@ sf_status gpu_product_run(gpu_backend *backend, const gpu_factors *f) {
                    (const gpu_place[]){f->a.place, f->b.place, f->bias, f->residual, f->y});
 }
 
+/* As for convolutions, the library's product of halves is worth storing both halves of the sums. */
+static bool library_takes_geglu(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
+    gpu_factors whole = *f;
+    whole.n = 2 * f->n;
+    whole.y = f->workspace;
+    return f->y_dtype != SF_F32 && f->n_batches == 1 && describe_product(&whole, p) &&
+           gpu_library_takes(backend, p);
+}
+
 sf_status gpu_product_geglu_run(gpu_backend *backend, const gpu_factors *f) {
+    gpu_product product;
+    if (library_takes_geglu(backend, f, &product))
+        return run_library_geglu(backend, f, &product);
     const gpu_product_arguments a =
         arguments_of(backend, f, GPU_TILE_COLUMNS(backend->abilities.group_size) / 2);
     return gpu_run(backend, GPU_KERNEL_product_geglu, tiles_of(f, &a), &a, sizeof a, 4,

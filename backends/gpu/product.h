@@ -45,6 +45,9 @@ bool gpu_residual_lies_as_output(const sf_op_call *call);
 /* Bytes of scratch memory of a call whose output is finished after a product by the library. */
 uint64_t gpu_product_workspace(const sf_op_call *call);
 
+/* Whether gpu_product_run() leaves it to the library. */
+bool gpu_product_is_library_s(gpu_backend *backend, const gpu_factors *factors);
+
 sf_status gpu_product_run(gpu_backend *backend, const gpu_factors *factors);
 
 /* y = u gelu(v), u and v the halves of a b^T + bias [m, 2n]; b not batched. */

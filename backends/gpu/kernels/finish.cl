@@ -13,3 +13,18 @@ KERNEL(finish)
     if (i < a.n)
         finish_sum(bias, residual, y, a.epilogue, i % a.columns, i, load(sums, a.sum_type, i));
 }
+
+/* y = u gelu(v), u and v the halves of each row of sums. */
+KERNEL(finish_geglu)(INPUT(sums), INPUT(bias), OUTPUT(y), gpu_finish_arguments a) {
+    LOCATE(sums);
+    LOCATE(bias);
+    LOCATE(y);
+    gpu_uint i = GROUP_ID(0) * GROUP + LOCAL_ID;
+    if (i >= a.n)
+        return;
+    gpu_uint column = i % a.columns, at = 2 * (i - column) + column;
+    float u = add_bias(bias, a.epilogue, column, load(sums, a.sum_type, at));
+    float v = add_bias(bias, a.epilogue, a.columns + column,
+                       load(sums, a.sum_type, at + a.columns));
+    store(y, a.epilogue.y_type, i, u * activate(GPU_GELU, v));
+}

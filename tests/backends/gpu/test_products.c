@@ -12,7 +12,7 @@
 
 Suite *suite_backends_gpu_products(void);
 
-#define N_DRAWN 24 /* of each op, for each group size */
+#define N_DRAWN 16 /* of each op, for each group size */
 
 /* Relative to the largest. Winograd's transforms lose two bits more than a sum does. */
 #define TOLERANCE          8e-6
@@ -267,6 +267,7 @@ Suite *suite_backends_gpu_products(void) {
     Suite *suite = suite_create("backends_gpu_products");
     TCase *cases = tcase_create("products");
     tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_set_timeout(cases, 300);
     opencl_add_test(cases, kernels_agree_with_the_reference, N_SIZES);
     opencl_add_test(cases, the_library_agrees_with_the_reference, 1);
     opencl_add_test(cases, small_products_are_not_the_library_s, 1);
