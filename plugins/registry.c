@@ -172,7 +172,7 @@ static sf_plugin on_paper(const sf_plugin *plugin) {
 static sf_status open_device(struct sf_registry *registry, sf_loaded_plugin *plugin, int index,
                              sf_open_backend *made) {
     sf_context *ctx = registry->ctx;
-    sf_device_info device;
+    sf_device_info device = {0};
     sf_status status = SF_OK;
     if (index != SF_ON_PAPER)
         status = sf_registry_probe(registry, plugin, index, &device);
