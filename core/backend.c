@@ -166,6 +166,21 @@ sf_status sf_backend_synchronize(sf_backend *backend) {
     return sf_backend_leave(backend, mark, backend->plugin.synchronize(backend->instance));
 }
 
+sf_status sf_backend_start_upload(sf_backend *backend, uint32_t slot, void *buffer, uint64_t offset,
+                                  const void *source, uint64_t bytes) {
+    if (!bytes)
+        return SF_OK;
+    sf_backend_mark mark = sf_backend_enter(backend);
+    return sf_backend_leave(
+        backend, mark,
+        backend->plugin.start_upload(backend->instance, slot, buffer, offset, source, bytes));
+}
+
+sf_status sf_backend_await_upload(sf_backend *backend, uint32_t slot) {
+    sf_backend_mark mark = sf_backend_enter(backend);
+    return sf_backend_leave(backend, mark, backend->plugin.await_upload(backend->instance, slot));
+}
+
 /* ---- constants ---- */
 
 typedef struct resident {

@@ -23,6 +23,7 @@ struct sf_backend {
     const char *name;                 /* "reference", "cuda:1"; owned by the registry */
     sf_plugin plugin;                 /* a copy; members that the plugin does not know are zero */
     sf_host host;                     /* what the plugin was handed */
+    uint64_t device_bytes;            /* the device's memory as it says, 0: not known */
     void *instance;                   /* the plugin's own */
     sf_op_entry entries[SF_OP_COUNT]; /* copies by op; run NULL: the plugin lacks it */
     struct sf_residents *residents;   /* constants that were copied to the device */
@@ -65,6 +66,10 @@ sf_status sf_backend_upload(sf_backend *backend, void *buffer, uint64_t offset, 
 sf_status sf_backend_download(sf_backend *backend, void *destination, void *buffer, uint64_t offset,
                               uint64_t bytes);
 sf_status sf_backend_synchronize(sf_backend *backend);
+/* As sf_plugin.start_upload and await_upload, of a backend that has them. */
+sf_status sf_backend_start_upload(sf_backend *backend, uint32_t slot, void *buffer, uint64_t offset,
+                                  const void *source, uint64_t bytes);
+sf_status sf_backend_await_upload(sf_backend *backend, uint32_t slot);
 
 /*
  * A constant's place on the device: with host memory the host's own bytes, otherwise a copy that

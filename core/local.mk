@@ -66,6 +66,7 @@ libsfumato_internal_la_SOURCES += core/plan/layout.c
 libsfumato_internal_la_SOURCES += core/plan/memory.c
 libsfumato_internal_la_SOURCES += core/plan/observe.c
 libsfumato_internal_la_SOURCES += core/plan/place.c
+libsfumato_internal_la_SOURCES += core/plan/offload.c
 libsfumato_internal_la_SOURCES += core/plan/plan.c
 libsfumato_internal_la_SOURCES += core/plan/resolve.c
 libsfumato_internal_la_SOURCES += core/plan/run.c

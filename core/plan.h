@@ -14,10 +14,12 @@
 typedef struct sf_plan sf_plan;
 
 typedef struct sf_plan_options {
-    sf_backend *backend;  /* where to run */
-    sf_backend *fallback; /* for what it lacks; NULL: lacking an op is an error */
-    bool no_fusion;       /* leave the graph as it was written */
-    bool no_memory;       /* only count: no arena, no weights, can't be run (--dry-run) */
+    sf_backend *backend;        /* where to run */
+    sf_backend *fallback;       /* for what it lacks; NULL: lacking an op is an error */
+    bool no_fusion;             /* leave the graph as it was written */
+    bool no_memory;             /* only count: no arena, no weights, can't be run (--dry-run) */
+    bool offload;               /* weights are in device memory only while they are needed */
+    uint64_t most_device_bytes; /* of device memory; 0: as many as the device says that it has */
 } sf_plan_options;
 
 /* What a plan costs. Bytes of activations only: weights are counted apart. */
@@ -29,6 +31,8 @@ typedef struct sf_plan_stats {
     uint64_t host_bytes;            /* of arenas in host memory, and what the backends take */
     uint64_t resident_weight_bytes; /* of weights in mapped files, there at a time */
     uint64_t least_weight_bytes;    /* the same where as few are there as can be */
+    uint64_t device_bytes;          /* all that it takes of a device without host memory */
+    uint64_t offloaded_bytes;       /* of weights that come in for each use */
     size_t n_steps;                 /* ops that run */
     size_t n_fused;                 /* ops that went into a neighbour */
     size_t n_lowered;               /* ops that were written in simpler ones */

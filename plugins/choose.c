@@ -184,7 +184,12 @@ sf_status sf_context_open_backend(sf_context *context) {
 
 sf_status sf_plan_options_for(sf_context *ctx, sf_plan_options *options) {
     SF_TRY(sf_context_open_backend(ctx));
-    *options = (sf_plan_options){.backend = ctx->backend, .fallback = ctx->fallback};
+    *options = (sf_plan_options){
+        .backend = ctx->backend,
+        .fallback = ctx->fallback,
+        .offload = ctx->options.offload,
+        .most_device_bytes = ctx->options.max_device_memory,
+    };
     return SF_OK;
 }
 

@@ -167,6 +167,7 @@ static sf_status open_device(struct sf_registry *registry, sf_loaded_plugin *plu
     made->backend.ctx = ctx;
     made->backend.plugin = plugin->plugin;
     made->backend.host = host_of(ctx);
+    made->backend.device_bytes = device.memory_bytes;
     made->backend.instance = &made->backend.host;
     memcpy(made->backend.entries, plugin->entries, sizeof made->backend.entries);
     made->backend.name =

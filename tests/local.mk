@@ -91,6 +91,7 @@ tests_check_sfumato_SOURCES += tests/core/test_plan_fusion.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_in_place.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_memory.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_observer.c
+tests_check_sfumato_SOURCES += tests/core/test_plan_offload.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_random.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_settle.c
 tests_check_sfumato_SOURCES += tests/core/test_plan_stream.c

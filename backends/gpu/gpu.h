@@ -51,6 +51,9 @@ sf_status gpu_upload(void *backend, void *buffer, uint64_t offset, const void *s
 sf_status gpu_download(void *backend, void *destination, void *buffer, uint64_t offset,
                        uint64_t bytes);
 sf_status gpu_synchronize(void *backend);
+sf_status gpu_start_upload(void *backend, uint32_t slot, void *buffer, uint64_t offset,
+                           const void *source, uint64_t bytes);
+sf_status gpu_await_upload(void *backend, uint32_t slot);
 uint64_t gpu_memory_bytes(void *backend);
 void gpu_read_counters(void *backend, sf_backend_counters *counters);
 
@@ -66,8 +69,11 @@ gpu_grid gpu_groups_for(const gpu_backend *backend, uint64_t n_items);
 sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const void *arguments,
                   size_t arguments_bytes, int n_buffers, const gpu_place *buffers);
 
-/* Whether a product is one for the library: it has the types, and the product is large enough. */
-bool gpu_library_takes(const gpu_backend *backend, const gpu_product *product);
+/*
+ * Whether a product is one for the library: it has the types, the product is large enough, and, when a
+ * plan is made, the library could be made ready for it.
+ */
+bool gpu_library_takes(gpu_backend *backend, const gpu_product *product);
 sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product);
 
 /* Bytes that the call moves beside its inputs and its output, for plans of time: what goes to scratch
@@ -84,6 +90,7 @@ gpu_place gpu_place_after(gpu_place place, uint64_t bytes);
 gpu_place gpu_workspace(const sf_op_call *call);
 
 /* GPU_F32, GPU_F16, GPU_BF16 */
+int32_t gpu_type_from(int32_t dtype);
 int32_t gpu_type_of(const sf_tensor_desc *tensor);
 
 gpu_dims gpu_dims_of(const sf_tensor_desc *tensor);

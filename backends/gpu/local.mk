@@ -3,6 +3,7 @@
 GPU_SHARED =
 GPU_SHARED += backends/gpu/binary.c
 GPU_SHARED += backends/gpu/cast.c
+GPU_SHARED += backends/gpu/conv2d.c
 GPU_SHARED += backends/gpu/copy.c
 GPU_SHARED += backends/gpu/driver.h
 GPU_SHARED += backends/gpu/embedding.c
@@ -10,36 +11,63 @@ GPU_SHARED += backends/gpu/entries.def
 GPU_SHARED += backends/gpu/geglu.c
 GPU_SHARED += backends/gpu/gpu.c
 GPU_SHARED += backends/gpu/gpu.h
+GPU_SHARED += backends/gpu/linear.c
 GPU_SHARED += backends/gpu/linear_combination.c
+GPU_SHARED += backends/gpu/linear_geglu.c
+GPU_SHARED += backends/gpu/matmul.c
+GPU_SHARED += backends/gpu/norm.c
 GPU_SHARED += backends/gpu/operand.c
+GPU_SHARED += backends/gpu/product.c
+GPU_SHARED += backends/gpu/product.h
 GPU_SHARED += backends/gpu/random_normal.c
 GPU_SHARED += backends/gpu/resize.c
+GPU_SHARED += backends/gpu/rows.h
+GPU_SHARED += backends/gpu/softmax.c
+GPU_SHARED += backends/gpu/sums.c
 GPU_SHARED += backends/gpu/unary.c
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
 GPU_KERNEL_TEXTS += backends/gpu/kernels/binary.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/cast.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/convolution.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/copy.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/direct.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/embedding.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/few_rows.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/finish.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/geglu.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/linear_combination.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/norm.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/product.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/random_normal.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/resize.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/softmax.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/sums.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
 
 GPU_KERNEL_INCLUDES =
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/binary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/cast.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/convolution.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/copy.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/dialect.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/embedding.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/epilogue.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/few_rows.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/finish.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/geglu.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/kernels.def
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/linear_combination.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/norm.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/product.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/random_normal.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/reduce.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/resize.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/softmax.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/sums.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/tile.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/unary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/view.h
 EXTRA_DIST += $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/opencl/embed.awk
@@ -68,4 +96,4 @@ backends/gpu/opencl/texts.c: $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends
 plugins_opencl_la_SOURCES =
 plugins_opencl_la_LDFLAGS = $(PLUGIN_LDFLAGS) -export-symbols-regex '^sf_plugin_opencl$$'
 plugins_opencl_la_LIBADD = backends/gpu/opencl/libopencl.la backends/ref/libreference.la \
-	$(OPENCL_LIBS) -lm
+	$(OPENCL_LIBS) -lm $(SYSTEM_LIBS)

@@ -15,8 +15,12 @@ gpu_place gpu_workspace(const sf_op_call *call) {
     return (gpu_place){call->workspace_buffer, call->workspace_offset};
 }
 
+int32_t gpu_type_from(int32_t dtype) {
+    return dtype == SF_F32 ? GPU_F32 : dtype == SF_F16 ? GPU_F16 : GPU_BF16;
+}
+
 int32_t gpu_type_of(const sf_tensor_desc *tensor) {
-    return tensor->dtype == SF_F32 ? GPU_F32 : tensor->dtype == SF_F16 ? GPU_F16 : GPU_BF16;
+    return gpu_type_from(tensor->dtype);
 }
 
 gpu_dims gpu_dims_of(const sf_tensor_desc *tensor) {

@@ -8,6 +8,7 @@
  *   in_place.c  outputs that take the memory of an input that is read for the last time
  *   memory.c    lifetimes and offsets in the arenas
  *   stream.c    weights whose pages go after each use, to fit into a limit
+ *   offload.c   weights that come into device memory for each use, to fit into the device
  *   resolve.c   allocates, resolves operands to addresses, lets the plugin prepare
  *   run.c       runs
  *   observe.c   tells what the steps are, and lets somebody watch them
@@ -55,6 +56,7 @@ typedef struct sf_place {
     bool kept;       /* read by steps that run more often: alive between runs */
     bool mapped;     /* a weight that is read in a mapped file */
     bool streamed;   /* and whose pages go after each use */
+    bool offloaded;  /* a weight that is not in device memory but while a step reads it */
 } sf_place;
 
 #define SF_NO_PLACE (-1)
@@ -64,6 +66,7 @@ typedef enum sf_step_kind { SF_STEP_OP, SF_STEP_COPY } sf_step_kind;
 typedef struct sf_operand {
     int place;            /* SF_NO_PLACE: absent */
     uint64_t view_offset; /* bytes from the place's start */
+    uint64_t slot_offset; /* of an offloaded weight: where in the slots it lies for this step */
 } sf_operand;
 
 typedef struct sf_step {
@@ -80,6 +83,8 @@ typedef struct sf_step {
     void *prepared;
     bool is_prepared;
     bool streams; /* some of its weights are streamed */
+    bool uploads; /* some of its weights are offloaded, and come into this slot: */
+    uint32_t slot;
     sf_pace pace;
 } sf_step;
 
@@ -105,6 +110,8 @@ struct sf_plan {
     sf_pace due; /* the next run leaves out steps of a smaller pace */
     uint64_t arena_bytes[SF_N_SIDES];
     void *arenas[SF_N_SIDES];
+    uint64_t slot_bytes;   /* of each of the two slots of offloaded weights, 0: none */
+    void *slots;           /* in the backend's memory */
     bool rests;            /* the arenas are given back */
     bool busy[SF_N_SIDES]; /* ops may still be working since the last synchronize */
     sf_plan_stats stats;
@@ -118,6 +125,7 @@ sf_status sf_plan_place(sf_plan *plan);
 sf_status sf_plan_schedule(sf_plan *plan);
 void sf_plan_settle(sf_plan *plan);
 void sf_plan_find_streamed(sf_plan *plan);
+sf_status sf_plan_offload(sf_plan *plan);   /* fails where the device is too small */
 void sf_plan_describe_steps(sf_plan *plan); /* calls without buffers */
 sf_status sf_plan_assign_memory(sf_plan *plan);
 void sf_plan_share_places(sf_plan *plan); /* between lifetimes and offsets */
@@ -129,6 +137,14 @@ void sf_plan_release(sf_plan *plan);   /* undoes resolve, also where it stopped 
 void sf_plan_let_weights_go(const sf_plan *plan, size_t s);
 /* The same for one weight, streamed or not, after the backend made a copy of it. */
 void sf_plan_let_constant_go(const sf_plan *plan, int place);
+
+/*
+ * Offloaded weights, in a run of steps first .. end - 1: starts to bring in those of the first; then
+ * before and after each step that uploads.
+ */
+sf_status sf_plan_begin_uploads(sf_plan *plan, size_t first, size_t end, sf_pace due);
+sf_status sf_plan_before_step(sf_plan *plan, size_t s, size_t end, sf_pace due);
+sf_status sf_plan_after_step(sf_plan *plan, size_t s, size_t end, sf_pace due);
 
 /* Writes a place's address into all operands that lie in it. */
 void sf_plan_point_operands(sf_plan *plan, int place);

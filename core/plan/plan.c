@@ -30,6 +30,7 @@ static sf_status compile(sf_plan *plan) {
     sf_plan_describe_steps(plan);
     SF_TRY(sf_plan_assign_memory(plan));
     sf_plan_find_streamed(plan);
+    SF_TRY(sf_plan_offload(plan));
     for (size_t s = 0; s < plan->n_steps; s++)
         plan->stats.n_steps += plan->steps[s].kind == SF_STEP_OP;
     plan->stats.flops = sf_plan_count_flops(plan);

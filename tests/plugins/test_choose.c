@@ -293,7 +293,7 @@ START_TEST(the_list_describes_plugins_and_devices) {
         if (wanted[i].version)
             ck_assert_str_eq(infos[i].version, wanted[i].version);
     }
-    ck_assert_uint_eq(infos[0].memory_bytes, 1000);
+    ck_assert_uint_eq(infos[0].memory_bytes, 1 << 30);
     ck_assert_int_eq(fake()->live_backends, 0);
 
     ck_ok(ctx, sf_context_open_backend(ctx));

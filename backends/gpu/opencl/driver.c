@@ -111,7 +111,10 @@ static void sort_devices(found_device *devices, cl_uint n_devices) {
         }
 }
 
-static sf_status look_for_device(const sf_host *host, int index, found_device *device) {
+/* Loaders and drivers set themselves up at the first call, and not all can have two at a time. */
+static pthread_mutex_t setting_up = PTHREAD_MUTEX_INITIALIZER;
+
+static sf_status find_device_alone(const sf_host *host, int index, found_device *device) {
     cl_platform_id platforms[MOST_PLATFORMS];
     found_device devices[MOST_DEVICES];
     cl_uint n_platforms = 0, n_devices = 0;
@@ -132,25 +135,14 @@ static sf_status look_for_device(const sf_host *host, int index, found_device *d
     return SF_OK;
 }
 
-/*
- * Drivers make themselves ready when they are first asked for devices, and not each of them takes two
- * threads that ask at once.
- */
 static sf_status find_device(const sf_host *host, int index, found_device *device) {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&lock);
-    sf_status status = look_for_device(host, index, device);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&setting_up);
+    sf_status status = find_device_alone(host, index, device);
+    pthread_mutex_unlock(&setting_up);
     return status;
 }
 
 /* ---- describing them ---- */
-
-static bool has_extension(cl_device_id id, const char *name) {
-    char extensions[8192] = "";
-    clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL);
-    return strstr(extensions, name) != NULL;
-}
 
 static void describe(const found_device *found, sf_device_info *device) {
     char name[64] = "", driver[32] = "";
@@ -207,7 +199,9 @@ static sf_status open_queue(gpu_device *device) {
     cl_int error;
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
                                                 (cl_context_properties)device->platform, 0};
+    pthread_mutex_lock(&setting_up);
     device->context = clCreateContext(properties, 1, &device->id, NULL, NULL, &error);
+    pthread_mutex_unlock(&setting_up);
     if (error != CL_SUCCESS)
         return opencl_check(device->host, error, "a context");
     device->queue = clCreateCommandQueue(device->context, device->id, 0, &error);
@@ -224,8 +218,8 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
         return SF_ERROR_MEMORY;
     *made = (gpu_device){.host = host, .platform = found.platform, .id = found.id};
     clGetDeviceInfo(found.id, CL_DEVICE_NAME, sizeof made->name - 1, made->name, NULL);
-    made->has_half = has_extension(found.id, "cl_khr_fp16");
-    made->abilities = (gpu_abilities){.group_size = choose_group_size(found.id)};
+    made->abilities = (gpu_abilities){.group_size = choose_group_size(found.id),
+                                      .least_product = opencl_least_product()};
     status = check_usable(host, found.id);
     if (status == SF_OK)
         status = open_queue(made);
@@ -251,8 +245,16 @@ static void forget_programs(gpu_device *device) {
 void gpu_driver_close(gpu_device *device) {
     if (device->queue) {
         clFinish(device->queue);
+        opencl_close_library(device);
         clReleaseCommandQueue(device->queue);
     }
+    if (device->uploads) {
+        clFinish(device->uploads);
+        clReleaseCommandQueue(device->uploads);
+    }
+    for (int i = 0; i < GPU_N_SLOTS; i++)
+        if (device->uploaded[i])
+            clReleaseEvent(device->uploaded[i]);
     forget_programs(device);
     if (device->context)
         clReleaseContext(device->context);
@@ -302,7 +304,50 @@ sf_status gpu_driver_download(gpu_device *device, void *destination, gpu_place f
 }
 
 sf_status gpu_driver_synchronize(gpu_device *device) {
-    return opencl_check(device->host, clFinish(device->queue), "waiting for the device");
+    cl_int error = clFinish(device->queue);
+    if (error == CL_SUCCESS && device->uploads)
+        error = clFinish(device->uploads);
+    return opencl_check(device->host, error, "waiting for the device");
+}
+
+/* ---- uploads beside the runs: a queue of their own, and events between the two ---- */
+
+/* An upload to the slot that begins when all that is in the main queue now is done. */
+static cl_int enqueue_upload(gpu_device *device, gpu_place to, const void *source, uint64_t bytes,
+                             cl_event *done) {
+    cl_event before;
+    cl_int error = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &before);
+    if (error != CL_SUCCESS)
+        return error;
+    error = clFlush(device->queue);
+    if (error == CL_SUCCESS)
+        error = clEnqueueWriteBuffer(device->uploads, to.memory, CL_FALSE, (size_t)to.offset,
+                                     (size_t)bytes, source, 1, &before, done);
+    clReleaseEvent(before);
+    return error;
+}
+
+sf_status gpu_driver_start_upload(gpu_device *device, uint32_t slot, gpu_place to,
+                                  const void *source, uint64_t bytes) {
+    cl_int error = CL_SUCCESS;
+    cl_event done = NULL;
+    if (!device->uploads)
+        device->uploads = clCreateCommandQueue(device->context, device->id, 0, &error);
+    if (error == CL_SUCCESS)
+        error = enqueue_upload(device, to, source, bytes, &done);
+    if (error != CL_SUCCESS)
+        return opencl_check(device->host, error, "copying to the device beside its work");
+    if (device->uploaded[slot])
+        clReleaseEvent(device->uploaded[slot]);
+    device->uploaded[slot] = done;
+    return opencl_check(device->host, clFlush(device->uploads), "copying to the device");
+}
+
+sf_status gpu_driver_await_upload(gpu_device *device, uint32_t slot) {
+    if (!device->uploaded[slot])
+        return SF_OK;
+    cl_int error = clEnqueueBarrierWithWaitList(device->queue, 1, &device->uploaded[slot], NULL);
+    return opencl_check(device->host, error, "waiting for a copy to the device");
 }
 
 /* ---- work ---- */
