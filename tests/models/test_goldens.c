@@ -177,11 +177,10 @@ START_TEST(bf16_activations) {
 }
 END_TEST
 
-/* What runs on the fallback is not fused, and rounds once more between two ops. */
 START_TEST(half_activations_on_opencl) {
     open_opencl();
-    check_half(_i ? SF_BF16 : SF_F16, true, 0.9998);
-    check_half(_i ? SF_BF16 : SF_F16, false, _i ? 0.99 : 0.9996);
+    check_half(_i ? SF_BF16 : SF_F16, true, 0.9999);
+    check_half(_i ? SF_BF16 : SF_F16, false, _i ? 0.99 : 0.9999);
     test_context_free(ctx);
 }
 END_TEST

@@ -16,9 +16,12 @@
 
 Suite *suite_backends_gpu_opencl_errors(void);
 
+/* Where no kernel has been compiled before, that takes its time. */
 static void run(struct command_result *result, const char *const *arguments,
                 const char *const *environment) {
-    cli_run_command(result, (struct command){.arguments = arguments, .environment = environment});
+    cli_run_command(result, (struct command){.arguments = arguments,
+                                             .environment = environment,
+                                             .timeout_seconds = 250});
 }
 
 /* ---- no driver, no device ---- */
@@ -250,7 +253,7 @@ Suite *suite_backends_gpu_opencl_errors(void) {
     opencl_add_test(devices, a_failed_build_names_device_file_and_reason, 1);
     suite_add_tcase(suite, devices);
     tcase_add_checked_fixture(shim, setup_shim, cli_teardown);
-    tcase_set_timeout(shim, 300);
+    tcase_set_timeout(shim, 600);
     opencl_add_test(shim, every_buffer_may_be_the_one_too_many, 1);
     opencl_add_test(shim, a_lost_device_is_told, 1);
     opencl_add_test(shim, kernels_may_need_smaller_groups, 3);
