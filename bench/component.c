@@ -124,7 +124,9 @@ static sf_status count_run(bench *b) {
                   COUNTER(n_synchronizations), COUNTER(n_allocations), COUNTER(n_builds),
                   COUNTER(bytes_uploaded), COUNTER(bytes_downloaded));
 #undef COUNTER
-    return b->counters ? SF_OK : SF_ERROR_MEMORY;
+    if (!b->counters)
+        SF_FAIL(b->ctx, ERROR_MEMORY, "out of memory: counters");
+    return SF_OK;
 }
 
 static sf_status measure(bench *b, const char *folder, const char *component, sf_dtype compute) {

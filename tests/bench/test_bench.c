@@ -135,11 +135,12 @@ static sf_status bench_convolution(sf_context *context, void *user) {
     return status;
 }
 
+/* user: the device on paper, NULL: it runs */
 static sf_status bench_decoder(sf_context *context, void *user) {
     sf_bench_options options;
     char *json = NULL;
-    (void)user;
     sf_bench_options_init(&options);
+    options.roofline = user;
     options.warmup = 0;
     options.repeat = 1;
     options.per_op = 2;
@@ -151,7 +152,8 @@ static sf_status bench_decoder(sf_context *context, void *user) {
 }
 
 START_TEST(no_memory_is_an_error) {
-    check_each_allocation(_i ? bench_decoder : bench_convolution, NULL, 0);
+    static char device[] = "a100,launch=1u";
+    check_each_allocation(_i ? bench_decoder : bench_convolution, _i == 2 ? device : NULL, 0);
 }
 END_TEST
 
@@ -165,7 +167,7 @@ Suite *suite_bench(void) {
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("memory");
     tcase_set_timeout(tcase, 120);
-    tcase_add_loop_test(tcase, no_memory_is_an_error, 0, 2);
+    tcase_add_loop_test(tcase, no_memory_is_an_error, 0, 3);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -212,6 +212,7 @@ START_TEST(the_roofline) {
     const sf_device_speed speed = {
         .flops_per_second = 100, .bytes_per_second = 10, .seconds_per_launch = 0.5};
     sf_limit limit;
+    sf_graph_free(graph);
     ck_assert_double_eq_tol(sf_cost_seconds(&times[_i].cost, &speed, &limit), times[_i].seconds,
                             1e-12);
     ck_assert_int_eq((int)limit, (int)times[_i].limit);
