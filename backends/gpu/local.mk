@@ -1,6 +1,7 @@
 # The GPU plugins. What is shared is compiled into each of them, beside its own driver.
 
 GPU_SHARED =
+GPU_SHARED += backends/gpu/attention.c
 GPU_SHARED += backends/gpu/copy.c
 GPU_SHARED += backends/gpu/driver.h
 GPU_SHARED += backends/gpu/entries.def
@@ -15,6 +16,7 @@ GPU_SHARED += backends/gpu/unary.c
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
+GPU_KERNEL_TEXTS += backends/gpu/kernels/attention.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/copy.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/norm.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/softmax.cl
@@ -23,6 +25,7 @@ GPU_KERNEL_TEXTS += backends/gpu/kernels/unary.cl
 
 GPU_KERNEL_INCLUDES =
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/attention.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/copy.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/dialect.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/kernels.def

@@ -3,7 +3,7 @@
 # #line keeps its messages right.
 
 function add(line) {
-    gsub(/\\/, "\\\\", line)
+    gsub(/\\/, "&&", line)
     gsub(/"/, "\\\"", line)
     printf "    \"%s\\n\"\n", line
 }

@@ -6,11 +6,14 @@
 
 #include "backends/gpu/opencl/opencl.h"
 
-/* Division and square root are rounded as in C where the device can. */
+/* Division and square root are rounded as in C where the device can. PROCESSOR: kernels/dialect.h. */
 static void build_options(const gpu_device *device, char *options, size_t bytes) {
     cl_device_fp_config config = 0;
+    cl_device_type type = 0;
     clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
-    snprintf(options, bytes, "-cl-std=CL1.2 -DGROUP=%u%s", (unsigned)device->abilities.group_size,
+    clGetDeviceInfo(device->id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
+    snprintf(options, bytes, "-cl-std=CL1.2 -DGROUP=%u%s%s", (unsigned)device->abilities.group_size,
+             type & CL_DEVICE_TYPE_CPU ? " -DPROCESSOR" : "",
              config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
                  ? " -cl-fp32-correctly-rounded-divide-sqrt"
                  : "");
