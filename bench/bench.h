@@ -1,7 +1,7 @@
 /*
  * Measuring, for `sfumato bench`: component.c times a component, op.c one op; timing.c has the
  * clock, the values that inputs are filled with and the statistics of runs, breakdown.c says where
- * in a plan the time goes, shapes.c which shapes occur in practice, attributes.c reads "padding=1".
+ * in a plan the time goes, roofline.c how long it would take elsewhere, shapes.c which shapes occur in practice, attributes.c reads "padding=1".
  *
  * JSON values are NULL where jansson has no memory, and so is what they are packed into:
  * sf_json_write() says it in the end.
@@ -66,6 +66,28 @@ double sf_bench_bytes(sf_op_id op, const sf_spec *inputs, int n_inputs, const sf
 sf_status sf_bench_breakdown(sf_context *ctx, sf_plan *plan, int n_runs, bool by_shapes,
                              sf_bench_progress *progress, sf_status (*run)(void *user), void *user,
                              json_t **list);
+
+/* "conv2d_3x3", or with shapes "conv2d_3x3 f32 [1, 64, 64, 320], f16 [320, 320, 3, 3]". */
+void sf_bench_kind(const sf_plan_step *step, bool by_shapes, char *text, size_t bytes);
+
+/* A device that need not be there. */
+typedef struct sf_bench_device {
+    const char *name, *source; /* static */
+    sf_device_speed speed;
+} sf_bench_device;
+
+/* Reads "rtx-4090", "a100,launch=5u" or "peak=80T,bandwidth=1000G,launch=3u"; names: sheets.def. */
+sf_status sf_bench_find_device(sf_context *ctx, const char *text, sf_dtype compute,
+                               sf_bench_device *device);
+
+/*
+ * What one run of a plan would take on a device at best, settled steps left out: {device {name,
+ * source, flop_per_s, bytes_per_s, launch_seconds}, seconds, share_bound_by {launch, memory,
+ * compute}, n_launches, flop, bytes, ops}, where ops is a list of {op, n_steps, seconds, share,
+ * bound, n_launches, flop, bytes}, the longest first.
+ */
+sf_status sf_bench_roofline(sf_context *ctx, const sf_plan *plan, const sf_bench_device *device,
+                            bool by_shapes, json_t **result);
 
 /* Reads "NAME=VALUE" into the attributes of an op, or "NAME=VALUExVALUE" for several numbers. */
 sf_status sf_bench_read_attribute(sf_context *ctx, sf_op_id op, const char *text,

@@ -60,8 +60,7 @@ static const char *kind_of(const sf_plan_step *step) {
     return op->name;
 }
 
-/* "conv2d_3x3 f32 [1, 64, 64, 320], f16 [320, 320, 3, 3], ..." */
-static void describe(const sf_plan_step *step, bool by_shapes, char *text, size_t bytes) {
+void sf_bench_kind(const sf_plan_step *step, bool by_shapes, char *text, size_t bytes) {
     char shape[SF_SHAPE_TEXT];
     size_t used = (size_t)snprintf(text, bytes, "%s%s%s", kind_of(step),
                                    step->on_fallback ? "_on_fallback" : "", by_shapes ? " " : "");
@@ -87,7 +86,7 @@ static size_t add_up(const sf_plan *plan, const watch *w, int n_runs, bool by_sh
         sf_plan_step step;
         char kind[sizeof rows->kind];
         sf_plan_get_step(plan, s, &step);
-        describe(&step, by_shapes, kind, sizeof kind);
+        sf_bench_kind(&step, by_shapes, kind, sizeof kind);
         row *r = find_row(rows, &n_rows, kind);
         r->n_steps++;
         r->seconds += w->seconds[s] / n_runs;

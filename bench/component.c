@@ -25,7 +25,8 @@ typedef struct bench {
     sf_plan *plan; /* the component's */
     sf_bench_times times;
     double load_seconds, plan_seconds, first_run_seconds;
-    json_t *ops; /* NULL: not asked for */
+    json_t *ops;      /* NULL: not asked for */
+    json_t *counters; /* NULL: the backend does not count */
 } bench;
 
 /* ---- what else is in the pipeline's folder ---- */
@@ -110,6 +111,22 @@ static sf_status run_once(void *user) {
     return SF_OK;
 }
 
+/* What the backend did in one more run. */
+static sf_status count_run(bench *b) {
+    sf_backend_counters before, after;
+    if (!sf_backend_read_counters(b->ctx->backend, &before))
+        return SF_OK;
+    SF_TRY(run_once(b));
+    sf_backend_read_counters(b->ctx->backend, &after);
+#define COUNTER(name) #name, (json_int_t)(after.name - before.name)
+    b->counters =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", COUNTER(n_launches), COUNTER(n_products),
+                  COUNTER(n_synchronizations), COUNTER(n_allocations), COUNTER(n_builds),
+                  COUNTER(bytes_uploaded), COUNTER(bytes_downloaded));
+#undef COUNTER
+    return b->counters ? SF_OK : SF_ERROR_MEMORY;
+}
+
 static sf_status measure(bench *b, const char *folder, const char *component, sf_dtype compute) {
     const sf_bench_options *options = b->options;
     double begun = sf_bench_now();
@@ -127,6 +144,7 @@ static sf_status measure(bench *b, const char *folder, const char *component, sf
     sf_bench_progress progress =
         sf_bench_begin(options->warmup + options->repeat * (options->per_op ? 2 : 1));
     SF_TRY(sf_bench_time(b->ctx, options, &progress, run_once, b, &b->times));
+    SF_TRY(count_run(b));
     if (!options->per_op)
         return SF_OK;
     return sf_bench_breakdown(b->ctx, b->plan, options->repeat, options->per_op > 1, &progress,
@@ -171,7 +189,7 @@ static json_t *result_json(const bench *b) {
     const sf_model *model = sf_component_model(b->component);
     const sf_plan_stats *stats = sf_plan_get_stats(b->plan);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:I, s:i, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:O*}",
+        "{s:s, s:s, s:s, s:s, s:o, s:I, s:i, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:O*, s:O*}",
         "component", model->role->component, "class", model->class_name, "backend",
         b->ctx->backend->name, "precision", b->options->precision ? b->options->precision : "f32",
         "inputs", inputs_json(b->inputs), "n_ops", (json_int_t)stats->n_steps, "n_fallback_ops",
@@ -179,7 +197,36 @@ static json_t *result_json(const bench *b) {
         b->load_seconds, "plan_seconds", b->plan_seconds, "first_run_seconds", b->first_run_seconds,
         "time_to_first_result_seconds", b->load_seconds + b->plan_seconds + b->first_run_seconds,
         "flop", stats->flops, "gflop_per_s", sf_bench_rate(stats->flops, b->times.median), "memory",
-        memory_json(stats), "ops", b->ops);
+        memory_json(stats), "counters", b->counters, "ops", b->ops);
+}
+
+/* ---- on paper ---- */
+
+/* The component planned for a device that need not be there. */
+static sf_status estimate(bench *b, const char *folder, const char *component, sf_dtype compute,
+                          json_t **result) {
+    const sf_bench_options *options = b->options;
+    sf_dtype weights = compute;
+    sf_bench_device device;
+    json_t *roofline = NULL;
+    SF_TRY(sf_bench_find_device(b->ctx, options->roofline, compute, &device));
+    if (options->weight_type)
+        SF_TRY(sf_bench_float_type(b->ctx, options->weight_type, &weights));
+    SF_TRY(sf_component_assume(b->ctx, folder, component, weights, &b->component));
+    SF_TRY(sf_component_set_compute(b->component, compute));
+    SF_TRY(make_inputs(b, folder));
+    SF_TRY(sf_component_prepare(b->component, b->inputs, &b->plan));
+    SF_TRY(sf_bench_roofline(b->ctx, b->plan, &device, options->per_op > 1, &roofline));
+    const sf_model *model = sf_component_model(b->component);
+    const sf_plan_stats *stats = sf_plan_get_stats(b->plan);
+    *result = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:o, s:o}", "component",
+                        model->role->component, "class", model->class_name, "backend",
+                        sf_plan_backend_name(b->plan), "precision", sf_dtype_name(compute),
+                        "weights", sf_dtype_name(weights), "inputs", inputs_json(b->inputs),
+                        "n_ops", (json_int_t)stats->n_steps, "n_merged_ops",
+                        (json_int_t)stats->n_merged, "n_fallback_ops", count_fallbacks(b->plan),
+                        "memory", memory_json(stats), "roofline", roofline);
+    return SF_OK;
 }
 
 sf_status sf_bench_component(sf_context *context, const char *folder, const char *component,
@@ -193,12 +240,17 @@ sf_status sf_bench_component(sf_context *context, const char *folder, const char
         options->size > 1 << 20)
         SF_FAIL(context, ERROR_ARGUMENT, "a batch of %d with %d pixels a side", options->batch,
                 options->size);
-    SF_TRY_OUT(measure(&b, folder, component, compute));
-    result = result_json(&b);
+    if (options->roofline) {
+        SF_TRY_OUT(estimate(&b, folder, component, compute, &result));
+    } else {
+        SF_TRY_OUT(measure(&b, folder, component, compute));
+        result = result_json(&b);
+    }
     status = sf_json_write(context, result, JSON_INDENT(2), json);
 out:
     json_decref(result);
     json_decref(b.ops);
+    json_decref(b.counters);
     sf_free(context, b.times.seconds);
     sf_tensors_free(b.inputs);
     sf_component_free(b.component);

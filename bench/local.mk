@@ -4,7 +4,9 @@ libsfumato_internal_la_SOURCES += bench/bench.h
 libsfumato_internal_la_SOURCES += bench/breakdown.c
 libsfumato_internal_la_SOURCES += bench/component.c
 libsfumato_internal_la_SOURCES += bench/op.c
+libsfumato_internal_la_SOURCES += bench/roofline.c
 libsfumato_internal_la_SOURCES += bench/shapes.c
+libsfumato_internal_la_SOURCES += bench/sheets.def
 libsfumato_internal_la_SOURCES += bench/timing.c
 
 # By hand: `make bench/peak`.
@@ -15,4 +17,4 @@ bench_peak_SOURCES = bench/peak.c
 bench_peak_LDADD = $(SYSTEM_LIBS)
 endif
 
-EXTRA_DIST += bench/instructions bench/instructions.tsv bench/make_sd15.py bench/peer_diffusers.py bench/peers.py bench/requirements.txt
+EXTRA_DIST += bench/instructions bench/instructions.tsv bench/make_sd15.py bench/paper.py bench/peer_diffusers.py bench/peers.py bench/requirements.txt

@@ -12,7 +12,7 @@
 
 typedef struct values {
     session_options session;
-    const char *model, *component, *op, *precision, *weight_type;
+    const char *model, *component, *op, *precision, *weight_type, *roofline;
     cli_list inputs, attributes;
     int size, batch, repeat, warmup;
     bool ops, shapes, json;
@@ -29,13 +29,16 @@ static const option_spec options[] = {
     {"ops", 0, OPTION_FLAG, NULL, "also where the time goes, by kind of op", offsetof(values, ops),
      0, 0},
     {"shapes", 0, OPTION_FLAG, NULL, "the same by kind and shapes", offsetof(values, shapes), 0, 0},
+    {"roofline", 0, OPTION_TEXT, "DEVICE",
+     "run nothing: the time by a data sheet (rtx-4090, a100,launch=5u, peak=80T,bandwidth=1000G)",
+     offsetof(values, roofline), 0, 0},
     {"op", 0, OPTION_TEXT, "NAME", "an op alone: conv2d, linear, attention, ...",
      offsetof(values, op), 0, 0},
     {"input", 'i', OPTION_LIST, "SHAPE",
      "of the op, once an input: 1x64x64x320, 320:f16, - (absent)", offsetof(values, inputs), 0, 0},
     {"attribute", 'a', OPTION_LIST, "NAME=X", "of the op: padding=1, stride=2x1, activation=silu",
      offsetof(values, attributes), 0, 0},
-    {"dtype", 0, OPTION_TEXT, "TYPE", "of the op's weights: f32, f16, bf16 (default f32)",
+    {"dtype", 0, OPTION_TEXT, "TYPE", "of weights, with --op or --roofline: f32, f16, bf16",
      offsetof(values, weight_type), 0, 0},
     {"precision", 0, OPTION_TEXT, "TYPE", "of activations: f32, f16, bf16 (default f32)",
      offsetof(values, precision), 0, 0},
@@ -66,10 +69,20 @@ const cli_command command_bench = {
         "  memory {weight_bytes, arena_bytes (activations), unshared_bytes, staging_bytes,\n"
         "  planned_peak_bytes, peak_resident_bytes (of the process)}, and with --ops or --shapes\n"
         "  ops [{op, n_steps, seconds, share, flop, gflop_per_s, bytes, gb_per_s}], from as many\n"
-        "  runs again that are timed step by step.\n"
+        "  runs again that are timed step by step; counters {n_launches, n_products,\n"
+        "  n_synchronizations, n_allocations, n_builds, bytes_uploaded, bytes_downloaded} of one\n"
+        "  run where the backend counts.\n"
+        "--roofline runs nothing and needs neither weights nor the backend's device, only the\n"
+        "  component's config.json and the plugin that --backend names. The time is the least "
+        "that\n"
+        "  a device of such a peak, bandwidth and cost of a launch (3u) takes, a step after the\n"
+        "  other; --json gives it as roofline {device, seconds, share_bound_by, n_launches, flop,\n"
+        "  bytes, ops} in place of what is measured.\n"
         "--json, of an op: op, backend, cases [{inputs, output, attributes, seconds,\n"
         "  plan_seconds, flop, gflop_per_s, bytes, gb_per_s, lowered}], peak_resident_bytes.",
     .examples = "  sfumato bench --model ~/sd15 --component unet --size 512 --ops\n"
+                "  sfumato bench --model ~/sd15 --component unet --backend cuda --precision f16 "
+                "--roofline rtx-4090\n"
                 "  sfumato bench --op conv2d\n"
                 "  sfumato bench --op conv2d --input 1x64x64x640 --input 320x640x3x3 --attribute "
                 "padding=1\n",
@@ -113,6 +126,7 @@ static sf_bench_options asked_options(const values *given) {
     asked.precision = given->precision;
     asked.weight_type = given->weight_type;
     asked.per_op = given->shapes ? 2 : given->ops;
+    asked.roofline = given->roofline;
     asked.inputs = given->inputs.items;
     asked.n_inputs = given->inputs.count;
     asked.attributes = given->attributes.items;
@@ -131,6 +145,8 @@ static int print(const char *json, const values *given) {
     if (given->json) {
         json_dumpf(result, stdout, JSON_INDENT(2));
         putchar('\n');
+    } else if (given->roofline) {
+        describe_bench_roofline(result);
     } else if (given->op) {
         describe_bench_op(result);
     } else {
@@ -160,11 +176,15 @@ static int check_usage(const values *given) {
     const char *const asked[] = {given->precision, given->weight_type};
     if (!given->op == !given->component)
         return usage_error(&command_bench, "needs either --component or --op");
-    if (given->op && (given->model || given->size || given->batch || given->ops || given->shapes))
-        return usage_error(&command_bench,
-                           "--model, --size, --batch, --ops and --shapes go with --component");
-    if (!given->op && (given->inputs.count || given->attributes.count || given->weight_type))
-        return usage_error(&command_bench, "--input, --attribute and --dtype go with --op");
+    if (given->op && (given->model || given->size || given->batch || given->ops || given->shapes ||
+                      given->roofline))
+        return usage_error(
+            &command_bench,
+            "--model, --size, --batch, --ops, --shapes and --roofline go with --component");
+    if (!given->op && (given->inputs.count || given->attributes.count))
+        return usage_error(&command_bench, "--input and --attribute go with --op");
+    if (!given->op && !given->roofline && given->weight_type)
+        return usage_error(&command_bench, "--dtype goes with --op or --roofline");
     if (given->attributes.count && !given->inputs.count)
         return usage_error(&command_bench, "--attribute goes with --input");
     for (int i = 0; i < 2; i++) {

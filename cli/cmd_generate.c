@@ -59,7 +59,7 @@ static const option_spec options[] = {
     {"dry-run", 0, OPTION_FLAG, NULL, "print what would be done, without loading weights",
      offsetof(values, dry_run), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "with --dry-run: as JSON", offsetof(values, json), 0, 0},
-    MAX_MEMORY_OPTION(values),
+    MEMORY_OPTIONS(values),
     SESSION_OPTIONS(values),
     {0},
 };

@@ -20,7 +20,7 @@ static const option_spec options[] = {
      0, 0},
     {"output", 'o', OPTION_TEXT, "FILE", "safetensors file for the outputs",
      offsetof(values, output), 0, 0},
-    MAX_MEMORY_OPTION(values),
+    MEMORY_OPTIONS(values),
     SESSION_OPTIONS(values),
     {0},
 };

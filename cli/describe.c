@@ -47,6 +47,8 @@ static void print_memory(const json_t *memory) {
     if (number_of(memory, "limit_bytes"))
         printf(", %s allowed", format_bytes(number_of(memory, "limit_bytes"), limit));
     printf(" (%s would do)\n", format_bytes(number_of(memory, "least_bytes"), least));
+    if (number_of(memory, "device_bytes"))
+        printf("device memory: %s\n", format_bytes(number_of(memory, "device_bytes"), peak));
 }
 
 static void print_stage(const json_t *stage, const json_t *plan) {

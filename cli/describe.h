@@ -16,6 +16,7 @@ void describe_plan(const char *json);
 
 /* What sf_bench_component() and sf_bench_op() gave. */
 void describe_bench_component(const json_t *result);
+void describe_bench_roofline(const json_t *result);
 void describe_bench_op(const json_t *result);
 
 /* Any JSON value as indented "key: value" lines on stdout; lists of objects as rows. */

@@ -83,19 +83,79 @@ static void print_ops(const json_t *ops) {
                (int)bytes_of(row, "n_steps"), text_of(row, "op"));
 }
 
-void describe_bench_component(const json_t *result) {
+static void print_steps(const json_t *result) {
     int n_fallbacks = (int)bytes_of(result, "n_fallback_ops");
+    printf("  steps       %d", (int)bytes_of(result, "n_ops"));
+    if (n_fallbacks)
+        printf(", %d of them not on %s", n_fallbacks, text_of(result, "backend"));
+    printf("\n");
+}
+
+static void print_counters(const json_t *counters) {
+    char up[FORMAT_BYTES_TEXT], down[FORMAT_BYTES_TEXT];
+    if (!counters)
+        return;
+    printf("  a run       %d launches (%d of products), %d waits, %d allocations, %d builds, %s "
+           "up, %s down\n",
+           (int)bytes_of(counters, "n_launches"), (int)bytes_of(counters, "n_products"),
+           (int)bytes_of(counters, "n_synchronizations"), (int)bytes_of(counters, "n_allocations"),
+           (int)bytes_of(counters, "n_builds"),
+           format_bytes(bytes_of(counters, "bytes_uploaded"), up),
+           format_bytes(bytes_of(counters, "bytes_downloaded"), down));
+}
+
+void describe_bench_component(const json_t *result) {
     printf("%s (%s) on %s, %s\n  inputs      ", text_of(result, "component"),
            text_of(result, "class"), text_of(result, "backend"), text_of(result, "precision"));
     print_inputs(json_object_get(result, "inputs"));
     printf("\n");
     print_times(result);
     print_memory(result);
-    printf("  steps       %d", (int)bytes_of(result, "n_ops"));
-    if (n_fallbacks)
-        printf(", %d of them not on %s", n_fallbacks, text_of(result, "backend"));
-    printf("\n");
+    print_steps(result);
+    print_counters(json_object_get(result, "counters"));
     print_ops(json_object_get(result, "ops"));
+}
+
+/* ---- a component on paper ---- */
+
+static void print_device(const json_t *device) {
+    char launch[32];
+    printf("  device      %s: %.1f TFLOP/s, %.0f GB/s, %s a launch\n", text_of(device, "name"),
+           real_of(device, "flop_per_s") * 1e-12, real_of(device, "bytes_per_s") * 1e-9,
+           format_seconds(real_of(device, "launch_seconds"), launch));
+}
+
+static void print_bounds(const json_t *ops) {
+    size_t index;
+    json_t *row;
+    char seconds[32];
+    printf("  %10s %7s %-8s %9s %9s %9s %6s  %s\n", "time", "share", "bound by", "launches",
+           "GFLOP", "MB", "steps", "op");
+    json_array_foreach((json_t *)ops, index, row)
+        printf("  %10s %6.1f%% %-8s %9d %9.2f %9.1f %6d  %s\n",
+               format_seconds(real_of(row, "seconds"), seconds), 100 * real_of(row, "share"),
+               text_of(row, "bound"), (int)bytes_of(row, "n_launches"), real_of(row, "flop") * 1e-9,
+               real_of(row, "bytes") * 1e-6, (int)bytes_of(row, "n_steps"), text_of(row, "op"));
+}
+
+void describe_bench_roofline(const json_t *result) {
+    char seconds[32];
+    const json_t *roofline = json_object_get(result, "roofline");
+    const json_t *shares = json_object_get(roofline, "share_bound_by");
+    printf("%s (%s) on %s on paper, %s, weights in %s\n  inputs      ",
+           text_of(result, "component"), text_of(result, "class"), text_of(result, "backend"),
+           text_of(result, "precision"), text_of(result, "weights"));
+    print_inputs(json_object_get(result, "inputs"));
+    printf("\n");
+    print_device(json_object_get(roofline, "device"));
+    printf("  time        %s at best; bound by launches %.0f%%, memory %.0f%%, compute %.0f%%\n",
+           format_seconds(real_of(roofline, "seconds"), seconds), 100 * real_of(shares, "launch"),
+           100 * real_of(shares, "memory"), 100 * real_of(shares, "compute"));
+    printf("  a run       %d launches, %.1f GFLOP, %.2f GB\n",
+           (int)bytes_of(roofline, "n_launches"), real_of(roofline, "flop") * 1e-9,
+           real_of(roofline, "bytes") * 1e-9);
+    print_steps(result);
+    print_bounds(json_object_get(roofline, "ops"));
 }
 
 /* ---- an op ---- */

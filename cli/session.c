@@ -62,6 +62,8 @@ sf_context *session_open(const session_options *options) {
     given.plugin_path = options->plugin_path;
     given.strict = options->strict;
     given.max_memory = options->max_memory;
+    given.offload = options->offload;
+    given.max_device_memory = options->max_device_memory;
     sf_status status = sf_context_new(&given, &context);
     if (status != SF_OK) {
         fprintf(stderr, "sfumato: %s\n", sf_status_text(status));

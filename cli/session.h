@@ -15,15 +15,32 @@ typedef struct session_options {
     bool strict;
     bool quiet;
     bool verbose;
-    uint64_t max_memory; /* bytes; 0: no limit */
+    uint64_t max_memory;        /* bytes; 0: no limit */
+    uint64_t max_device_memory; /* bytes; 0: all that the device has */
+    bool offload;
 } session_options;
 
-/* A row of its own, for commands that run models. */
-#define MAX_MEMORY_OPTION(type)                                                                    \
+/* Rows of their own, for commands that run models. */
+#define MEMORY_OPTIONS(type)                                                                       \
+    {"max-memory",                                                                                 \
+     0,                                                                                            \
+     OPTION_SIZE,                                                                                  \
+     "SIZE",                                                                                       \
+     "keep within SIZE (600M, 2G): read weights again where they don't fit",                       \
+     offsetof(type, session.max_memory),                                                           \
+     0,                                                                                            \
+     0},                                                                                           \
+        {"offload",                                                                                \
+         0,                                                                                        \
+         OPTION_FLAG,                                                                              \
+         NULL,                                                                                     \
+         "GPU: bring weights in as they are needed, where they don't fit",                         \
+         offsetof(type, session.offload),                                                          \
+         0,                                                                                        \
+         0},                                                                                       \
     {                                                                                              \
-        "max-memory", 0, OPTION_SIZE, "SIZE",                                                      \
-            "keep within SIZE (600M, 2G): read weights again where they don't fit",                \
-            offsetof(type, session.max_memory), 0, 0                                               \
+        "max-device-memory", 0, OPTION_SIZE, "SIZE", "GPU: take no more of its memory than SIZE",  \
+            offsetof(type, session.max_device_memory), 0, 0                                        \
     }
 
 /* Rows for a command's table; `type` is the command's struct, which has a member `session`. */

@@ -166,33 +166,65 @@ sf_status sf_backend_synchronize(sf_backend *backend) {
     return sf_backend_leave(backend, mark, backend->plugin.synchronize(backend->instance));
 }
 
+sf_status sf_backend_start_upload(sf_backend *backend, uint32_t slot, void *buffer, uint64_t offset,
+                                  const void *source, uint64_t bytes) {
+    if (!bytes)
+        return SF_OK;
+    sf_backend_mark mark = sf_backend_enter(backend);
+    return sf_backend_leave(
+        backend, mark,
+        backend->plugin.start_upload(backend->instance, slot, buffer, offset, source, bytes));
+}
+
+sf_status sf_backend_await_upload(sf_backend *backend, uint32_t slot) {
+    sf_backend_mark mark = sf_backend_enter(backend);
+    return sf_backend_leave(backend, mark, backend->plugin.await_upload(backend->instance, slot));
+}
+
+bool sf_backend_read_counters(sf_backend *backend, sf_backend_counters *counters) {
+    if (!backend->plugin.read_counters)
+        return false;
+    *counters = (sf_backend_counters){.struct_size = sizeof *counters};
+    backend->plugin.read_counters(backend->instance, counters);
+    return true;
+}
+
 /* ---- constants ---- */
 
 typedef struct resident {
-    const void *data; /* the host's bytes */
-    uint64_t bytes;
+    sf_part *parts; /* the host's bytes; the list is owned */
+    size_t n_parts;
     void *buffer; /* NULL: a free place */
     size_t n_users;
 } resident;
 
-/* Copies of constants on the device, in an open-addressed table keyed by host address and size. */
+/* Copies of constants on the device, in an open-addressed table keyed by the parts. */
 struct sf_residents {
     resident *table;
     size_t capacity; /* 0 or a power of two, at most half full */
     size_t count;
 };
 
-static size_t place_of(const void *data, uint64_t bytes, size_t capacity) {
-    uint64_t hash = ((uint64_t)(uintptr_t)data ^ bytes) * UINT64_C(0x9e3779b97f4a7c15);
+static size_t place_of(const sf_part *parts, size_t n_parts, size_t capacity) {
+    uint64_t hash = 0;
+    for (size_t i = 0; i < n_parts; i++)
+        hash = (hash ^ (uint64_t)(uintptr_t)parts[i].data ^ parts[i].bytes) *
+               UINT64_C(0x9e3779b97f4a7c15);
     return (size_t)(hash >> 20) & (capacity - 1);
 }
 
-/* The entry of data, or the free place where it belongs; capacity is not 0. */
-static resident *find_resident(const struct sf_residents *residents, const void *data,
-                               uint64_t bytes) {
-    size_t i = place_of(data, bytes, residents->capacity);
-    while (residents->table[i].buffer &&
-           (residents->table[i].data != data || residents->table[i].bytes != bytes))
+static bool has_parts(const resident *entry, const sf_part *parts, size_t n_parts) {
+    bool same = entry->n_parts == n_parts;
+    for (size_t i = 0; same && i < n_parts; i++)
+        same = entry->parts[i].data == parts[i].data && entry->parts[i].bytes == parts[i].bytes;
+    return same;
+}
+
+/* The entry of a constant, or the free place where it belongs; capacity is not 0. */
+static resident *find_resident(const struct sf_residents *residents, const sf_part *parts,
+                               size_t n_parts) {
+    size_t i = place_of(parts, n_parts, residents->capacity);
+    while (residents->table[i].buffer && !has_parts(&residents->table[i], parts, n_parts))
         i = (i + 1) & (residents->capacity - 1);
     return &residents->table[i];
 }
@@ -211,7 +243,7 @@ static sf_status make_room(sf_backend *backend) {
         const resident *moved = &residents->table[i];
         if (!moved->buffer)
             continue;
-        *find_resident(&grown, moved->data, moved->bytes) = *moved;
+        *find_resident(&grown, moved->parts, moved->n_parts) = *moved;
         grown.count++;
     }
     sf_free(backend->ctx, residents->table);
@@ -228,31 +260,54 @@ static void drop_if_empty(sf_backend *backend) {
     backend->residents = NULL;
 }
 
-static sf_status copy_constant(sf_backend *backend, const void *data, uint64_t bytes,
-                               void **buffer) {
-    void *made = NULL;
-    SF_TRY(sf_backend_buffer_new(backend, bytes ? bytes : 1, &made));
-    sf_status status = sf_backend_upload(backend, made, 0, data, bytes);
-    if (status != SF_OK)
-        sf_backend_buffer_free(backend, made);
-    else
-        *buffer = made;
+static sf_status upload_parts(sf_backend *backend, void *buffer, const sf_part *parts,
+                              size_t n_parts) {
+    uint64_t offset = 0;
+    for (size_t i = 0; i < n_parts; i++) {
+        SF_TRY(sf_backend_upload(backend, buffer, offset, parts[i].data, parts[i].bytes));
+        offset += parts[i].bytes;
+    }
+    return SF_OK;
+}
+
+/* Fills the entry, which stays as it is where that fails. */
+static sf_status copy_constant(sf_backend *backend, const sf_part *parts, size_t n_parts,
+                               resident *entry) {
+    uint64_t bytes = 0;
+    resident made = {.n_parts = n_parts};
+    sf_status status;
+    for (size_t i = 0; i < n_parts; i++)
+        bytes += parts[i].bytes;
+    made.parts = SF_NEW_ARRAY(backend->ctx, sf_part, n_parts);
+    if (!made.parts)
+        return SF_ERROR_MEMORY;
+    memcpy(made.parts, parts, n_parts * sizeof *parts);
+    SF_TRY_OUT(sf_backend_buffer_new(backend, bytes ? bytes : 1, &made.buffer));
+    SF_TRY_OUT(upload_parts(backend, made.buffer, parts, n_parts));
+    *entry = made;
+    return SF_OK;
+out:
+    sf_backend_buffer_free(backend, made.buffer);
+    sf_free(backend->ctx, made.parts);
     return status;
 }
 
-sf_status sf_backend_acquire_constant(sf_backend *backend, const void *data, uint64_t bytes,
+/* Whether the backend reads the constant where it is. */
+static bool is_in_place(const sf_backend *backend, size_t n_parts) {
+    return n_parts == 1 && sf_backend_has_host_memory(backend);
+}
+
+sf_status sf_backend_acquire_constant(sf_backend *backend, const sf_part *parts, size_t n_parts,
                                       void **buffer) {
-    if (sf_backend_has_host_memory(backend)) {
-        *buffer = (void *)data;
+    if (is_in_place(backend, n_parts)) {
+        *buffer = (void *)parts[0].data;
         return SF_OK;
     }
     sf_status status;
     SF_TRY_OUT(make_room(backend));
-    resident *entry = find_resident(backend->residents, data, bytes);
+    resident *entry = find_resident(backend->residents, parts, n_parts);
     if (!entry->buffer) {
-        void *made = NULL;
-        SF_TRY_OUT(copy_constant(backend, data, bytes, &made));
-        *entry = (resident){.data = data, .bytes = bytes, .buffer = made};
+        SF_TRY_OUT(copy_constant(backend, parts, n_parts, entry));
         backend->residents->count++;
     }
     entry->n_users++;
@@ -272,17 +327,18 @@ static void remove_resident(struct sf_residents *residents, resident *entry) {
     for (size_t i = (hole + 1) & mask; residents->table[i].buffer; i = (i + 1) & mask) {
         resident moved = residents->table[i];
         residents->table[i] = (resident){0};
-        *find_resident(residents, moved.data, moved.bytes) = moved;
+        *find_resident(residents, moved.parts, moved.n_parts) = moved;
     }
 }
 
-void sf_backend_release_constant(sf_backend *backend, const void *data, uint64_t bytes) {
-    if (sf_backend_has_host_memory(backend) || !backend->residents)
+void sf_backend_release_constant(sf_backend *backend, const sf_part *parts, size_t n_parts) {
+    if (is_in_place(backend, n_parts) || !backend->residents)
         return;
-    resident *entry = find_resident(backend->residents, data, bytes);
+    resident *entry = find_resident(backend->residents, parts, n_parts);
     if (!entry->buffer || --entry->n_users > 0)
         return;
     sf_backend_buffer_free(backend, entry->buffer);
+    sf_free(backend->ctx, entry->parts);
     remove_resident(backend->residents, entry);
     drop_if_empty(backend);
 }

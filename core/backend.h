@@ -8,6 +8,7 @@
 #define SF_CORE_BACKEND_H
 
 #include "core/op.h"
+#include "core/tensor.h"
 
 typedef struct sf_backend sf_backend;
 
@@ -23,6 +24,7 @@ struct sf_backend {
     const char *name;                 /* "reference", "cuda:1"; owned by the registry */
     sf_plugin plugin;                 /* a copy; members that the plugin does not know are zero */
     sf_host host;                     /* what the plugin was handed */
+    uint64_t device_bytes;            /* the device's memory as it says, 0: not known */
     void *instance;                   /* the plugin's own */
     sf_op_entry entries[SF_OP_COUNT]; /* copies by op; run NULL: the plugin lacks it */
     struct sf_residents *residents;   /* constants that were copied to the device */
@@ -65,14 +67,21 @@ sf_status sf_backend_upload(sf_backend *backend, void *buffer, uint64_t offset, 
 sf_status sf_backend_download(sf_backend *backend, void *destination, void *buffer, uint64_t offset,
                               uint64_t bytes);
 sf_status sf_backend_synchronize(sf_backend *backend);
+/* As sf_plugin.start_upload and await_upload, of a backend that has them. */
+sf_status sf_backend_start_upload(sf_backend *backend, uint32_t slot, void *buffer, uint64_t offset,
+                                  const void *source, uint64_t bytes);
+sf_status sf_backend_await_upload(sf_backend *backend, uint32_t slot);
+
+/* What the backend did so far. false: it does not count, and *counters is untouched. */
+bool sf_backend_read_counters(sf_backend *backend, sf_backend_counters *counters);
 
 /*
- * A constant's place on the device: with host memory the host's own bytes, otherwise a copy that
- * all plans of the backend share. Each acquire needs a release. A constant is known by address and
- * size: one without bytes may have the address of another.
+ * A constant's place on the device: one part with host memory is the host's own bytes, anything else
+ * a copy of all parts that the plans of the backend share. Each acquire needs a release. A constant
+ * is known by addresses and sizes: one without bytes may have the address of another.
  */
-sf_status sf_backend_acquire_constant(sf_backend *backend, const void *data, uint64_t bytes,
+sf_status sf_backend_acquire_constant(sf_backend *backend, const sf_part *parts, size_t n_parts,
                                       void **buffer);
-void sf_backend_release_constant(sf_backend *backend, const void *data, uint64_t bytes);
+void sf_backend_release_constant(sf_backend *backend, const sf_part *parts, size_t n_parts);
 
 #endif

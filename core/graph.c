@@ -55,8 +55,7 @@ sf_value sf_graph_fail(sf_graph *graph, sf_status status, const char *format, ..
 
 /* ---- what the graph owns ---- */
 
-/* Keeps block until the graph is freed; frees it at once where that fails. */
-static void *own(sf_graph *graph, void *block) {
+void *sf_graph_own(sf_graph *graph, void *block) {
     if (!block)
         return NULL;
     if (sf_grow(graph->ctx, (void **)&graph->owned, &graph->owned_capacity, graph->n_owned + 1,
@@ -71,7 +70,7 @@ static void *own(sf_graph *graph, void *block) {
 /* "SCOPE.name", or either where the other is empty. */
 static const char *scoped_name(sf_graph *graph, const char *name) {
     const char *dot = graph->scope[0] && name[0] ? "." : "";
-    return own(graph, sf_format(graph->ctx, "%s%s%s", graph->scope, dot, name));
+    return sf_graph_own(graph, sf_format(graph->ctx, "%s%s%s", graph->scope, dot, name));
 }
 
 /* ---- scopes ---- */
@@ -122,6 +121,12 @@ static sf_value append(sf_graph *graph, const sf_node *node) {
     return (sf_value)graph->n_nodes++;
 }
 
+size_t sf_node_parts(const sf_node *node, sf_part *one, const sf_part **parts) {
+    *one = (sf_part){node->data, sf_spec_bytes(&node->spec)};
+    *parts = node->n_parts ? node->parts : one;
+    return node->n_parts ? node->n_parts : 1;
+}
+
 /* ---- leaves ---- */
 
 /* Appends a leaf; its size must be countable in bytes. */
@@ -145,7 +150,7 @@ sf_value sf_input(sf_graph *graph, const char *name, sf_dtype dtype, int n_dims,
                   const int64_t *dims) {
     if (graph->status != SF_OK)
         return SF_NO_VALUE;
-    const char *kept = own(graph, sf_strdup(graph->ctx, name));
+    const char *kept = sf_graph_own(graph, sf_strdup(graph->ctx, name));
     if (!kept)
         return keep_failure(graph, SF_ERROR_MEMORY);
     return append_leaf(graph, SF_NODE_INPUT, kept, dtype, n_dims, dims, NULL);
@@ -185,6 +190,15 @@ sf_value sf_weight(sf_graph *graph, const char *name) {
     return weight(graph, name, true);
 }
 
+sf_value sf_weight_shaped(sf_graph *graph, const char *name, int n_dims, const int64_t *dims) {
+    if (graph->status != SF_OK || graph->assumed == SF_NONE)
+        return sf_weight(graph, name);
+    const char *full = scoped_name(graph, name);
+    if (!full)
+        return keep_failure(graph, SF_ERROR_MEMORY);
+    return append_leaf(graph, SF_NODE_CONSTANT, full, graph->assumed, n_dims, dims, NULL);
+}
+
 sf_value sf_weight_optional(sf_graph *graph, const char *name) {
     return weight(graph, name, false);
 }
@@ -201,7 +215,7 @@ sf_value sf_constant_f32(sf_graph *graph, const char *name, int n_dims, const in
     sf_status status = sf_shape_size(graph->ctx, full, SF_F32, n_dims, dims, &n_elements, &bytes);
     if (status != SF_OK)
         return keep_failure(graph, status);
-    void *copy = own(graph, sf_alloc(graph->ctx, bytes, 1));
+    void *copy = sf_graph_own(graph, sf_alloc(graph->ctx, bytes, 1));
     if (!copy)
         return keep_failure(graph, SF_ERROR_MEMORY);
     if (bytes)
@@ -216,7 +230,7 @@ void sf_output(sf_graph *graph, const char *name, sf_value value) {
         sf_graph_fail(graph, SF_ERROR_INTERNAL, "output \"%s\" has no value", name);
         return;
     }
-    const char *kept = own(graph, sf_strdup(graph->ctx, name));
+    const char *kept = sf_graph_own(graph, sf_strdup(graph->ctx, name));
     sf_status status = kept
                            ? sf_grow(graph->ctx, (void **)&graph->outputs, &graph->outputs_capacity,
                                      graph->n_outputs + 1, sizeof *graph->outputs)

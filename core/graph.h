@@ -22,7 +22,10 @@ typedef struct sf_node {
     sf_spec spec;     /* of the output */
     const char *name; /* owned by the graph: "down_blocks.0.resnets.1.norm1", or an input's name */
     const void *data; /* of a constant; borrowed (weights) or owned by the graph */
-    bool settled;     /* an input that changes rarely */
+    const sf_part *parts; /* of a constant that is several, one below the other: instead of data;
+                             owned by the graph */
+    size_t n_parts;       /* 0: it is one */
+    bool settled;         /* an input that changes rarely */
 } sf_node;
 
 /* An output: a value with the name that it has outside. */
@@ -41,6 +44,7 @@ struct sf_graph {
     void **owned; /* names and constant data */
     size_t n_owned, owned_capacity;
     const sf_tensors *weights; /* borrowed; where sf_weight() looks */
+    sf_dtype assumed;          /* type of weights that are taken to be there; SF_NONE: look */
     char scope[512];           /* "down_blocks.0.resnets.1": prefix of weights and node names */
 };
 
@@ -52,6 +56,12 @@ sf_status sf_graph_status(const sf_graph *graph);
 
 /* Records a failure of a model's own check; returns SF_NO_VALUE. */
 sf_value sf_graph_fail(sf_graph *graph, sf_status status, const char *format, ...) SF_PRINTF(3, 4);
+
+/* Keeps block (not NULL) until the graph is freed; frees it at once and gives NULL where that fails. */
+void *sf_graph_own(sf_graph *graph, void *block);
+
+/* A constant's bytes; *one is for a constant that is a single part. Gives their number. */
+size_t sf_node_parts(const sf_node *node, sf_part *one, const sf_part **parts);
 
 /* The type and shape of a value; that of a failed value is an empty scalar of type SF_NONE. */
 const sf_spec *sf_value_spec(const sf_graph *graph, sf_value value);
@@ -79,6 +89,11 @@ sf_value sf_settled_input(sf_graph *graph, const char *name, sf_dtype dtype, int
 /* The weight SCOPE.name. Missing: an error that names it; or, optional, SF_NO_VALUE. */
 sf_value sf_weight(sf_graph *graph, const char *name);
 sf_value sf_weight_optional(sf_graph *graph, const char *name);
+/*
+ * sf_weight(); in a graph that assumes its weights one of this shape without bytes, with which only
+ * plans without memory can be made.
+ */
+sf_value sf_weight_shaped(sf_graph *graph, const char *name, int n_dims, const int64_t *dims);
 /* A constant of the graph's own; data is copied. */
 sf_value sf_constant_f32(sf_graph *graph, const char *name, int n_dims, const int64_t *dims,
                          const float *data);

@@ -14,10 +14,12 @@
 typedef struct sf_plan sf_plan;
 
 typedef struct sf_plan_options {
-    sf_backend *backend;  /* where to run */
-    sf_backend *fallback; /* for what it lacks; NULL: lacking an op is an error */
-    bool no_fusion;       /* leave the graph as it was written */
-    bool no_memory;       /* only count: no arena, no weights, can't be run (--dry-run) */
+    sf_backend *backend;        /* where to run */
+    sf_backend *fallback;       /* for what it lacks; NULL: lacking an op is an error */
+    bool no_fusion;             /* leave the graph as it was written */
+    bool no_memory;             /* only count: no arena, no weights, can't be run (--dry-run) */
+    bool offload;               /* weights are in device memory only while they are needed */
+    uint64_t most_device_bytes; /* of device memory; 0: as many as the device says that it has */
 } sf_plan_options;
 
 /* What a plan costs. Bytes of activations only: weights are counted apart. */
@@ -29,8 +31,11 @@ typedef struct sf_plan_stats {
     uint64_t host_bytes;            /* of arenas in host memory, and what the backends take */
     uint64_t resident_weight_bytes; /* of weights in mapped files, there at a time */
     uint64_t least_weight_bytes;    /* the same where as few are there as can be */
+    uint64_t device_bytes;          /* all that it takes of a device without host memory */
+    uint64_t offloaded_bytes;       /* of weights that come in for each use */
     size_t n_steps;                 /* ops that run */
     size_t n_fused;                 /* ops that went into a neighbour */
+    size_t n_merged;                /* linear layers that went into another beside them */
     size_t n_lowered;               /* ops that were written in simpler ones */
     size_t n_in_place;              /* outputs that take the memory of an input */
     size_t n_settled;               /* ops that do not run each time */
@@ -42,6 +47,8 @@ sf_status sf_plan_new(sf_context *ctx, sf_graph *graph, const sf_plan_options *o
                       sf_plan **plan);
 void sf_plan_free(sf_plan *plan);
 
+/* "cuda:1"; lives as long as the backend. */
+const char *sf_plan_backend_name(const sf_plan *plan);
 const sf_plan_stats *sf_plan_get_stats(const sf_plan *plan);
 /* SF_OP_COUNT numbers: steps of each op on the backend, and those on the fallback. */
 void sf_plan_count_ops(const sf_plan *plan, int *on_backend, int *on_fallback);
@@ -82,6 +89,7 @@ typedef struct sf_plan_step {
     sf_op_id op;      /* of a copy: the op on whose account it is */
     bool is_copy;     /* between the backend and the fallback */
     bool on_fallback; /* an op that runs there */
+    bool is_settled;  /* it does not run each time */
     const char *name; /* the node's: "down_blocks.0.resnets.0.conv1" */
     int n_inputs;
     sf_spec inputs[SF_MAX_INPUTS]; /* dtype SF_NONE: absent */
@@ -106,6 +114,33 @@ void sf_plan_observe(sf_plan *plan, const sf_plan_observer *observer);
 /* Steps are numbered 0 .. count - 1 in the order in which they run, copies included. */
 size_t sf_plan_step_count(const sf_plan *plan);
 void sf_plan_get_step(const sf_plan *plan, size_t index, sf_plan_step *step);
+
+/*
+ * What one run of a step takes of the backend. An op on the fallback takes no launches, a copy
+ * between the two is the bytes that are copied. Known for plans without memory, too.
+ */
+typedef struct sf_step_cost {
+    uint32_t n_launches; /* as the backend's plugin says; 1 where it says nothing */
+    uint64_t n_bytes;    /* likewise; else all that is read and written, once */
+    double flops;        /* by the op's rule */
+} sf_step_cost;
+
+sf_status sf_plan_step_cost(const sf_plan *plan, size_t index, sf_step_cost *cost);
+
+/* A device by its data sheet. */
+typedef struct sf_device_speed {
+    double flops_per_second;
+    double bytes_per_second;
+    double seconds_per_launch;
+} sf_device_speed;
+
+typedef enum sf_limit { SF_LIMIT_LAUNCH, SF_LIMIT_MEMORY, SF_LIMIT_COMPUTE, SF_N_LIMITS } sf_limit;
+
+/*
+ * The least time that a device takes for such a step: launches * seconds + the longer one of
+ * arithmetic and memory traffic. *limit is what takes most of it.
+ */
+double sf_cost_seconds(const sf_step_cost *cost, const sf_device_speed *speed, sf_limit *limit);
 
 /*
  * Makes the plan run within `most` bytes of the process' memory (0: no limit), of which `beside` are

@@ -36,6 +36,12 @@ struct sf_tensor {
 sf_status sf_shape_size(sf_context *ctx, const char *what, sf_dtype dtype, int n_dims,
                         const int64_t *dims, int64_t *n_elements, size_t *bytes);
 
+/* Bytes that somebody else keeps; a constant may be several such, one after the other. */
+typedef struct sf_part {
+    const void *data;
+    uint64_t bytes;
+} sf_part;
+
 /* A tensor over memory that somebody else keeps at least as long. */
 sf_status sf_tensor_borrow(sf_context *ctx, sf_dtype dtype, int n_dims, const int64_t *dims,
                            const void *data, sf_tensor **tensor);

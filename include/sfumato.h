@@ -119,6 +119,15 @@ typedef struct sf_context_options {
      * result. What does not fit even so is SF_ERROR_MEMORY before any work. 0: no limit.
      */
     uint64_t max_memory;
+
+    /*
+     * For backends with memory of their own (a GPU's). A model that does not fit into it is
+     * SF_ERROR_MEMORY before any work, unless offload is 1: then weights are on the device only while
+     * their component is at work, and of a component that is still too large some come in from host
+     * memory for each use, which takes more time and gives the same result.
+     */
+    int offload;
+    uint64_t max_device_memory; /* bytes that may be taken of it; 0: all that the device has */
 } sf_context_options;
 
 /* Fills options with the defaults. */
@@ -444,6 +453,13 @@ typedef struct sf_bench_options {
     const char *const *attributes; /* "padding=1" */
     int n_attributes;
     const char *weight_type; /* of weights whose input names no type; NULL: "f32" */
+
+    /*
+     * of sf_bench_component(): how long a device takes by its data sheet ("rtx-4090", or
+     * "peak=80T,bandwidth=1000G,launch=3u"). Nothing is run, and neither weights nor the device of
+     * the backend need be there; weights have the type weight_type, NULL: as precision.
+     */
+    const char *roofline;
 } sf_bench_options;
 
 void sf_bench_options_init(sf_bench_options *options);

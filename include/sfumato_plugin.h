@@ -220,6 +220,16 @@ typedef struct sf_plugin {
 
     /* Since 1.2. Fills in what counters->struct_size has room for. NULL: nothing is counted. */
     void (*read_counters)(void *backend, sf_backend_counters *counters);
+
+    /*
+     * Since 1.2, both or none. Uploads beside the runs, for weights that do not stay in device memory.
+     * start_upload() begins when all runs that were asked for so far are done, and holds up none that is
+     * asked for later; the source stays as it is until the backend is next synchronized. await_upload():
+     * what is asked for from now on waits for all uploads of the slot, 0 or 1.
+     */
+    sf_status (*start_upload)(void *backend, uint32_t slot, void *buffer, uint64_t offset,
+                              const void *source, uint64_t bytes);
+    sf_status (*await_upload)(void *backend, uint32_t slot);
 } sf_plugin;
 
 /* ------------------------------------------------------------------------------------------------

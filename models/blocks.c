@@ -53,13 +53,26 @@ static sf_value as_pixel(sf_graph *graph, sf_value x) {
                       SF_DIMS(sf_value_dim(graph, x, 0), 1, 1, sf_value_dim(graph, x, 1)));
 }
 
-/* The time's part of the block: [M, 1, 1, C], or [M, 1, 1, 2C] with scale and shift. */
+/* The time's part of the block: [M, C], or [M, 2C] with scale and shift. */
 static sf_value project_time(sf_graph *graph, const sf_resnet *resnet) {
     if (resnet->time == SF_NO_VALUE)
         return SF_NO_VALUE;
     int64_t width = resnet->scale_shift ? 2 * resnet->out_channels : resnet->out_channels;
-    return as_pixel(graph,
-                    sf_layer_linear(graph, "time_emb_proj", resnet->time, width, SF_WITH_BIAS));
+    return sf_layer_linear(graph, "time_emb_proj", resnet->time, width, SF_WITH_BIAS);
+}
+
+/*
+ * conv1 with the time added: one row for all images is a second bias, and goes into the first one.
+ * Scale and shift are for second_norm().
+ */
+static sf_value first_convolution(sf_graph *graph, sf_value x, sf_value time,
+                                  const sf_resnet *resnet) {
+    const sf_conv conv = sf_conv_same(resnet->out_channels, 3);
+    if (time == SF_NO_VALUE || resnet->scale_shift)
+        return sf_layer_conv2d(graph, "conv1", x, conv);
+    if (sf_value_dim(graph, time, 0) == 1)
+        return sf_layer_conv2d_shifted(graph, "conv1", x, conv, time);
+    return sf_add(graph, sf_layer_conv2d(graph, "conv1", x, conv), as_pixel(graph, time));
 }
 
 /* x (1 + scale) + shift */
@@ -69,15 +82,10 @@ static sf_value modulate(sf_graph *graph, sf_value x, sf_value time, int64_t cha
     return sf_add(graph, sf_multiply(graph, x, sf_affine(graph, scale, 1, 1)), shift);
 }
 
-/* norm2 with the time: added before it, or scale and shift after it */
-static sf_value second_norm(sf_graph *graph, sf_value x, const sf_resnet *resnet) {
-    sf_value time = project_time(graph, resnet);
-    bool has_time = resnet->time != SF_NO_VALUE;
-    if (has_time && !resnet->scale_shift)
-        x = sf_add(graph, x, time);
+static sf_value second_norm(sf_graph *graph, sf_value x, sf_value time, const sf_resnet *resnet) {
     x = sf_layer_group_norm(graph, "norm2", x, resnet->groups, resnet->epsilon);
-    if (has_time && resnet->scale_shift)
-        x = modulate(graph, x, time, resnet->out_channels);
+    if (time != SF_NO_VALUE && resnet->scale_shift)
+        x = modulate(graph, x, as_pixel(graph, time), resnet->out_channels);
     return x;
 }
 
@@ -91,11 +99,11 @@ static sf_value shortcut(sf_graph *graph, sf_value x, const sf_resnet *resnet) {
 
 /* The shortcut comes first: where it is a tensor of its own, norm1 may then write over x. */
 sf_value sf_resnet_block(sf_graph *graph, sf_value x, const sf_resnet *resnet) {
-    sf_value around = shortcut(graph, x, resnet);
+    sf_value around = shortcut(graph, x, resnet), time = project_time(graph, resnet);
     sf_value h = sf_layer_group_norm(graph, "norm1", x, resnet->groups, resnet->epsilon);
     h = resample(graph, sf_activate(graph, h, resnet->activation), resnet->resample);
-    h = sf_layer_conv2d_same(graph, "conv1", h, resnet->out_channels, 3);
-    h = sf_activate(graph, second_norm(graph, h, resnet), resnet->activation);
+    h = first_convolution(graph, h, time, resnet);
+    h = sf_activate(graph, second_norm(graph, h, time, resnet), resnet->activation);
     h = sf_layer_conv2d_same(graph, "conv2", h, resnet->out_channels, 3);
     sf_value sum = sf_add(graph, h, around);
     if (resnet->output_scale == 1)

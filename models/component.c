@@ -18,14 +18,16 @@ struct sf_component {
     int n_plans;
 };
 
-sf_status sf_component_load(sf_context *context, const char *folder, const char *component,
-                            sf_component **loaded) {
+sf_status sf_component_assume(sf_context *context, const char *folder, const char *component,
+                              sf_dtype assumed, sf_component **loaded) {
     sf_component *made = SF_NEW(context, sf_component);
     if (!made)
         return SF_ERROR_MEMORY;
     made->ctx = context;
     made->compute = SF_F32;
-    sf_status status = sf_model_load(context, folder, component, &made->model);
+    sf_status status = assumed == SF_NONE
+                           ? sf_model_load(context, folder, component, &made->model)
+                           : sf_model_assume(context, folder, component, assumed, &made->model);
     if (status != SF_OK) {
         sf_component_free(made);
         return sf_fail_in(context, status, "component %.64s", component);
@@ -33,6 +35,11 @@ sf_status sf_component_load(sf_context *context, const char *folder, const char 
     made->model->role->declare(made->model->config, &made->ports);
     *loaded = made;
     return SF_OK;
+}
+
+sf_status sf_component_load(sf_context *context, const char *folder, const char *component,
+                            sf_component **loaded) {
+    return sf_component_assume(context, folder, component, SF_NONE, loaded);
 }
 
 void sf_component_free(sf_component *component) {
@@ -98,6 +105,8 @@ static uint64_t bytes_beside(const sf_component *component) {
 
 static sf_status fit_plan(sf_component *component) {
     uint64_t most = component->ctx->options.max_memory;
+    if (component->model->assumed != SF_NONE)
+        return SF_OK;
     return sf_plan_fit(component->plan, most, most ? bytes_beside(component) : 0);
 }
 
@@ -106,8 +115,11 @@ static sf_status make_plan(sf_component *component, sf_bound *bound) {
     sf_plan_options options = {0};
     sf_graph *graph = NULL;
     drop_plan(component);
-    SF_TRY(sf_plan_options_for(component->ctx, &options));
-    SF_TRY(sf_graph_new(component->ctx, model->weights, &graph));
+    if (model->assumed == SF_NONE)
+        SF_TRY(sf_plan_options_for(component->ctx, &options));
+    else
+        SF_TRY(sf_plan_options_on_paper(component->ctx, &options));
+    SF_TRY(sf_model_graph(model, &graph));
     sf_bound_add_inputs(bound, graph);
     model->role->build(graph, model->config, bound, component->compute);
     SF_TRY(sf_plan_new(component->ctx, graph, &options, &component->plan));

@@ -6,6 +6,13 @@
 
 #include "models/model.h"
 
+/*
+ * sf_component_load() from the configuration alone, with weights of the type `assumed`, for a plugin
+ * whose device need not be there (sf_plan_options_on_paper()): its plans only count.
+ */
+sf_status sf_component_assume(sf_context *context, const char *folder, const char *component,
+                              sf_dtype assumed, sf_component **loaded);
+
 /* The type in which activations are stored, f32 at first. Inputs and outputs stay f32. */
 sf_status sf_component_set_compute(sf_component *component, sf_dtype compute);
 

@@ -44,7 +44,7 @@ static sf_value checked(sf_graph *graph, const char *name, sf_value weight, int 
 }
 
 sf_value sf_layer_weight(sf_graph *graph, const char *name, int n_dims, const int64_t *dims) {
-    return checked(graph, name, sf_weight(graph, name), n_dims, dims);
+    return checked(graph, name, sf_weight_shaped(graph, name, n_dims, dims), n_dims, dims);
 }
 
 bool sf_layer_has_weight(const sf_graph *graph, const char *name) {
@@ -67,7 +67,7 @@ static int64_t last_dim(const sf_spec *spec) {
 
 /* [out, in], from a weight that may have further axes of size 1. */
 static sf_value matrix(sf_graph *graph, int64_t out_features, int64_t in_features) {
-    sf_value weight = sf_weight(graph, "weight");
+    sf_value weight = sf_weight_shaped(graph, "weight", SF_DIMS(out_features, in_features));
     const sf_spec *spec = sf_value_spec(graph, weight);
     if (weight != SF_NO_VALUE && spec->n_dims > 2 &&
         has_shape(spec, spec->n_dims, (const int64_t[]){out_features, in_features, 1, 1, 1}))
@@ -87,7 +87,19 @@ sf_value sf_layer_linear(sf_graph *graph, const char *name, sf_value x, int64_t 
     return y;
 }
 
+/* bias [C] + shift [1, C]; the sum is a row, as shift is, where the layer that made it may take it in. */
+static sf_value shifted(sf_graph *graph, sf_value bias, sf_value shift) {
+    int64_t size = sf_value_dim(graph, bias, 0);
+    sf_value row = sf_reshape(graph, bias, SF_DIMS(1, size));
+    return sf_reshape(graph, sf_add(graph, shift, row), SF_DIMS(size));
+}
+
 sf_value sf_layer_conv2d(sf_graph *graph, const char *name, sf_value x, sf_conv conv) {
+    return sf_layer_conv2d_shifted(graph, name, x, conv, SF_NO_VALUE);
+}
+
+sf_value sf_layer_conv2d_shifted(sf_graph *graph, const char *name, sf_value x, sf_conv conv,
+                                 sf_value shift) {
     sf_scope mark = sf_scope_enter(graph, "%s", name);
     sf_value weight = sf_layer_weight(
         graph, "weight",
@@ -97,19 +109,24 @@ sf_value sf_layer_conv2d(sf_graph *graph, const char *name, sf_value x, sf_conv 
     for (int side = 0; side < 4; side++)
         attributes.padding[side] = conv.padding[side];
     sf_value bias = vector(graph, "bias", conv.out_channels);
+    if (shift != SF_NO_VALUE)
+        bias = shifted(graph, bias, shift);
     sf_value y = sf_conv2d(graph, x, weight, bias, attributes);
     sf_scope_leave(graph, mark);
     return y;
 }
 
+sf_conv sf_conv_same(int64_t out_channels, int kernel) {
+    int padding = (kernel - 1) / 2;
+    return (sf_conv){.out_channels = out_channels,
+                     .kernel = kernel,
+                     .stride = 1,
+                     .padding = {padding, padding, padding, padding}};
+}
+
 sf_value sf_layer_conv2d_same(sf_graph *graph, const char *name, sf_value x, int64_t out_channels,
                               int kernel) {
-    int padding = (kernel - 1) / 2;
-    return sf_layer_conv2d(graph, name, x,
-                           (sf_conv){.out_channels = out_channels,
-                                     .kernel = kernel,
-                                     .stride = 1,
-                                     .padding = {padding, padding, padding, padding}});
+    return sf_layer_conv2d(graph, name, x, sf_conv_same(out_channels, kernel));
 }
 
 /* ---- norms ---- */

@@ -33,7 +33,12 @@ typedef struct sf_conv {
 
 sf_value sf_layer_conv2d(sf_graph *graph, const char *name, sf_value x, sf_conv conv);
 
+/* The same with shift [1, C] added to the bias; SF_NO_VALUE: nothing. */
+sf_value sf_layer_conv2d_shifted(sf_graph *graph, const char *name, sf_value x, sf_conv conv,
+                                 sf_value shift);
+
 /* An odd kernel, stride 1, the size kept: Conv2d(padding = (kernel - 1) // 2). */
+sf_conv sf_conv_same(int64_t out_channels, int kernel);
 sf_value sf_layer_conv2d_same(sf_graph *graph, const char *name, sf_value x, int64_t out_channels,
                               int kernel);
 

@@ -173,6 +173,12 @@ static sf_status read_config(sf_model *model, const char *pipeline, const char *
     return status;
 }
 
+sf_status sf_model_graph(const sf_model *model, sf_graph **graph) {
+    SF_TRY(sf_graph_new(model->ctx, model->weights, graph));
+    (*graph)->assumed = model->assumed;
+    return SF_OK;
+}
+
 /* Builds the network once, at small sizes, to see that all its weights are there. */
 static sf_status check_weights(const sf_model *model) {
     sf_ports ports = {0};
@@ -184,21 +190,22 @@ static sf_status check_weights(const sf_model *model) {
         model->role->example_sizes(model->config, &sizes);
     sf_status status = sf_bound_example(model->ctx, &ports, &sizes, &bound);
     if (status == SF_OK)
-        status = sf_graph_new(model->ctx, model->weights, &graph);
+        status = sf_model_graph(model, &graph);
     if (status == SF_OK) {
         sf_bound_add_inputs(&bound, graph);
         model->role->build(graph, model->config, &bound, SF_F32);
         status = sf_graph_status(graph);
         if (status != SF_OK)
-            sf_fail_in(model->ctx, status, "%s", model->weights_file);
+            sf_fail_in(model->ctx, status, "%s",
+                       model->weights_file ? model->weights_file : model->folder);
     }
     sf_graph_free(graph);
     sf_bound_clear(&bound);
     return status;
 }
 
-sf_status sf_model_load(sf_context *ctx, const char *folder, const char *component,
-                        sf_model **model) {
+static sf_status load(sf_context *ctx, const char *folder, const char *component, sf_dtype assumed,
+                      sf_model **model) {
     const sf_model_class *usual = default_class(component);
     if (!usual)
         return fail_component(ctx, component);
@@ -206,17 +213,29 @@ sf_status sf_model_load(sf_context *ctx, const char *folder, const char *compone
     if (!made)
         return SF_ERROR_MEMORY;
     made->ctx = ctx;
+    made->assumed = assumed;
     sf_status status;
     SF_TRY_OUT(
         find_folder(ctx, folder, component, find_role(usual, component)->folder, &made->folder));
     SF_TRY_OUT(read_config(made, folder, component));
-    SF_TRY_OUT(sf_weights_load(ctx, made->folder, &made->weights, &made->weights_file));
+    if (assumed == SF_NONE)
+        SF_TRY_OUT(sf_weights_load(ctx, made->folder, &made->weights, &made->weights_file));
     SF_TRY_OUT(check_weights(made));
     *model = made;
     return SF_OK;
 out:
     sf_model_free(made);
     return status;
+}
+
+sf_status sf_model_load(sf_context *ctx, const char *folder, const char *component,
+                        sf_model **model) {
+    return load(ctx, folder, component, SF_NONE, model);
+}
+
+sf_status sf_model_assume(sf_context *ctx, const char *folder, const char *component,
+                          sf_dtype assumed, sf_model **model) {
+    return load(ctx, folder, component, assumed, model);
 }
 
 void sf_model_free(sf_model *model) {

@@ -64,7 +64,8 @@ typedef struct sf_model {
     char *folder;           /* the one with config.json; owned, as is all below */
     char *weights_file;     /* or the index of the shards */
     void *config;           /* the class's struct */
-    sf_tensors *weights;
+    sf_tensors *weights;    /* NULL: assumed */
+    sf_dtype assumed;       /* type of weights that were not looked for; SF_NONE: they are there */
 } sf_model;
 
 /*
@@ -73,6 +74,15 @@ typedef struct sf_model {
  */
 sf_status sf_model_load(sf_context *ctx, const char *folder, const char *component,
                         sf_model **model);
+/*
+ * The same from the configuration alone: all weights that it asks for are taken to be there in the
+ * type `assumed`, for plans that only count.
+ */
+sf_status sf_model_assume(sf_context *ctx, const char *folder, const char *component,
+                          sf_dtype assumed, sf_model **model);
 void sf_model_free(sf_model *model);
+
+/* A graph that finds the model's weights. */
+sf_status sf_model_graph(const sf_model *model, sf_graph **graph);
 
 #endif

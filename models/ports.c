@@ -166,20 +166,17 @@ static sf_status to_i64(sf_context *ctx, const sf_tensor *tensor, sf_tensor **co
     return SF_OK;
 }
 
-/* One number, n times. */
-static sf_status repeat(sf_context *ctx, const sf_tensor *tensor, int64_t n,
-                        sf_tensor **converted) {
-    SF_TRY(sf_tensor_new(ctx, SF_F32, 1, &n, converted));
-    float *values = (*converted)->data;
-    for (int64_t i = 0; i < n; i++)
-        values[i] = (float)sf_tensor_get(tensor, 0);
+/* One number for all, [1]. */
+static sf_status to_vector(sf_context *ctx, const sf_tensor *tensor, sf_tensor **converted) {
+    SF_TRY(sf_tensor_new(ctx, SF_F32, 1, (const int64_t[]){1}, converted));
+    *(float *)(*converted)->data = (float)sf_tensor_get(tensor, 0);
     return SF_OK;
 }
 
 static sf_status convert(sf_context *ctx, const sf_port *port, const sf_tensor *tensor,
-                         const sf_sizes *sizes, sf_tensor **converted) {
+                         sf_tensor **converted) {
     if (stands_for_all(port, tensor))
-        return repeat(ctx, tensor, wanted_size(sizes, port->dims[0]), converted);
+        return to_vector(ctx, tensor, converted);
     if (tensor->dtype == port->dtype)
         return SF_OK;
     if (port->dtype == SF_I64)
@@ -200,7 +197,7 @@ static sf_status bind(sf_bound *bound, const char *owner, const sf_port *port, c
                       const sf_tensor *tensor, sf_sizes *sizes) {
     sf_bound_input input = {.name = name, .port = port, .tensor = tensor, .value = SF_NO_VALUE};
     SF_TRY(check_shape(bound->ctx, owner, port, name, tensor, sizes));
-    SF_TRY(convert(bound->ctx, port, tensor, sizes, &input.converted));
+    SF_TRY(convert(bound->ctx, port, tensor, &input.converted));
     if (input.converted)
         input.tensor = input.converted;
     input.n_dims = input.tensor->n_dims;

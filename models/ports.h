@@ -24,7 +24,7 @@ typedef struct sf_port {
     int count; /* a list NAME.0 .. NAME.(count - 1), all or none of it; 0: one tensor */
     bool optional;
     bool no_example; /* left out of sf_bound_example(), as lists are */
-    bool scalar;     /* [] and [1] are taken for [N] too */
+    bool scalar;     /* [] and [1] are taken too, for all N; both become [1] */
     int64_t limit;   /* integers are 0 .. limit - 1; 0: any */
 } sf_port;
 

@@ -43,8 +43,8 @@ sf_value sf_image_in(sf_graph *graph, sf_value image, sf_dtype compute) {
 }
 
 void sf_image_out(sf_graph *graph, const char *name, sf_value image) {
-    sf_value wide = sf_cast(graph, image, SF_F32);
-    sf_output(graph, name, sf_permute(graph, wide, (const int[]){0, 3, 1, 2}));
+    sf_value turned = sf_permute(graph, image, (const int[]){0, 3, 1, 2});
+    sf_output(graph, name, sf_cast(graph, turned, SF_F32));
 }
 
 void sf_output_numbered(sf_graph *graph, const char *name, int number, sf_value value) {

@@ -72,6 +72,13 @@ static void declare(const void *config, sf_ports *ports) {
                                   .no_example = true});
 }
 
+#define SDXL_IDS 6 /* sizes, crops and the target's size */
+
+/* What the text has of the channels of text_embeds and n_ids time_ids; SF_UNET_ADDITION_TEXT_TIME. */
+static int64_t text_channels(const sf_unet_config *unet, int64_t n_ids) {
+    return unet->projection_class_embeddings_input_dim - n_ids * unet->addition_time_embed_dim;
+}
+
 /* A size that all levels halve, so that types which can only double it back are fine. */
 static void example_sizes(const void *config, sf_sizes *sizes) {
     const sf_unet_config *unet = config;
@@ -79,8 +86,7 @@ static void example_sizes(const void *config, sf_sizes *sizes) {
     sf_sizes_set(sizes, 'H', side);
     sf_sizes_set(sizes, 'W', side);
     if (unet->addition_embed_type == SF_UNET_ADDITION_TEXT_TIME)
-        sf_sizes_set(sizes, 'E',
-                     unet->projection_class_embeddings_input_dim - unet->addition_time_embed_dim);
+        sf_sizes_set(sizes, 'E', text_channels(unet, 1));
 }
 
 static void usual_sizes(const void *config, const sf_usage *usage, sf_sizes *sizes) {
@@ -91,7 +97,11 @@ static void usual_sizes(const void *config, const sf_usage *usage, sf_sizes *siz
     sf_sizes_set(sizes, 'H', height ? height : 64);
     sf_sizes_set(sizes, 'W', width ? width : 64);
     sf_sizes_set(sizes, 'T', usage->n_tokens);
-    sf_sizes_set(sizes, 'K', 6); /* time_ids of SDXL */
+    if (unet->addition_embed_type == SF_UNET_ADDITION_TEXT_TIME &&
+        text_channels(unet, SDXL_IDS) > 0) {
+        sf_sizes_set(sizes, 'E', text_channels(unet, SDXL_IDS));
+        sf_sizes_set(sizes, 'K', SDXL_IDS);
+    }
 }
 
 static void bind_residuals(sf_graph *graph, const sf_bound *bound, sf_dtype compute,

@@ -5,6 +5,7 @@
  *   a stage = what the process has already + the stage's activations and weights + what lies beside
  */
 #include "core/process.h"
+#include "core/text.h"
 #include "pipelines/pipeline.h"
 
 /* Latents that a sampler keeps: sample, model output, noise, scratch and history. */
@@ -38,6 +39,41 @@ static uint64_t least_bytes(const sf_stage *stage) {
     return stage->beside + stats->host_bytes + stats->least_weight_bytes;
 }
 
+/*
+ * A device's own memory: the weights of all stages and the largest arena, since arenas go when a stage
+ * rests; with offloading the weights go too, and the largest stage counts.
+ */
+static uint64_t device_bytes(const sf_stage *const *stages, size_t n_stages, bool offload) {
+    uint64_t weights = 0, most = 0;
+    for (size_t i = 0; i < n_stages; i++) {
+        const sf_plan_stats *stats = sf_plan_get_stats(stages[i]->plan);
+        uint64_t working = offload ? stats->device_bytes : stats->arena_bytes;
+        most = working > most ? working : most;
+        weights += offload ? 0 : stats->device_bytes - stats->arena_bytes;
+    }
+    return weights + most;
+}
+
+static sf_status fit_device(sf_drawing *drawing, const sf_stage *const *stages, size_t n_stages) {
+    const sf_context *ctx = drawing->ctx;
+    char needed[32], has[32], lacking[32];
+    uint64_t limit = ctx->options.max_device_memory ? ctx->options.max_device_memory
+                                                    : ctx->backend->device_bytes;
+    if (sf_backend_has_host_memory(ctx->backend))
+        return SF_OK;
+    drawing->memory.device = device_bytes(stages, n_stages, ctx->options.offload);
+    if (!limit || drawing->memory.device <= limit)
+        return SF_OK;
+    sf_bytes_text(drawing->memory.device, needed);
+    sf_bytes_text(limit, has);
+    sf_bytes_text(drawing->memory.device - limit, lacking);
+    SF_FAIL(
+        drawing->ctx, ERROR_MEMORY,
+        "out of device memory: the model takes %s of %s and there are %s, %s too few; --offload "
+        "brings weights in from host memory as they are needed",
+        needed, ctx->backend->name, has, lacking);
+}
+
 sf_status sf_drawing_fit(sf_drawing *drawing) {
     sf_stage *const stages[] = {&drawing->text_stage, &drawing->denoise_stage,
                                 &drawing->decode_stage};
@@ -59,5 +95,5 @@ sf_status sf_drawing_fit(sf_drawing *drawing) {
             memory->least = least_bytes(stages[i]);
     }
     memory->least = smaller(memory->least, memory->peak);
-    return SF_OK;
+    return fit_device(drawing, (const sf_stage *const *)stages, n_stages);
 }

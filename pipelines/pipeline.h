@@ -41,6 +41,7 @@ typedef struct sf_memory_use {
     uint64_t peak;      /* the largest of them */
     uint64_t least;     /* the smallest limit that could be kept */
     uint64_t limit;     /* the context's; 0: none */
+    uint64_t device;    /* of a device with memory of its own, 0: there is none */
 } sf_memory_use;
 
 /* One call of sf_pipeline_generate(). */

@@ -27,6 +27,19 @@ void sf_text_stage_init(sf_drawing *drawing) {
     drawing->text_stage.weights = drawing->pipeline->text_encoder->weights;
 }
 
+/* What a model whose parts do not fit would come to: on a device an op can't fail because of an id. */
+static sf_status check_ids(const sf_drawing *drawing) {
+    const sf_clip_config *config = drawing->pipeline->text_encoder->config;
+    const int64_t *ids = drawing->ids;
+    for (int64_t i = 0; i < drawing->text.dims[0] * drawing->text.dims[1]; i++)
+        if (ids[i] < 0 || ids[i] >= config->vocab_size)
+            SF_FAIL(drawing->ctx, ERROR_FORMAT,
+                    "stage text: the tokenizer gives the id %lld; the text encoder's vocab_size is "
+                    "%lld",
+                    (long long)ids[i], (long long)config->vocab_size);
+    return SF_OK;
+}
+
 static sf_status tokenize(sf_drawing *drawing) {
     const char *const texts[] = {drawing->options.negative_prompt, drawing->options.prompt};
     int64_t length = drawing->text.dims[1];
@@ -40,6 +53,7 @@ static sf_status tokenize(sf_drawing *drawing) {
 
 sf_status sf_text_stage_run(sf_drawing *drawing) {
     SF_TRY(tokenize(drawing));
+    SF_TRY(check_ids(drawing));
     SF_TRY(sf_stage_run(&drawing->text_stage, 0, 0));
     sf_plan *plan = drawing->text_stage.plan;
     sf_status status = sf_plan_read(plan, sf_plan_find_output(plan, "embeddings"),

@@ -28,10 +28,41 @@ static sf_status report(sf_drawing *drawing, const char *stage, int step, double
 typedef struct noise_maker {
     sf_rng rng;
     float *buffer;
+    sf_eager *eager;       /* borrowed */
+    sf_device_tensor *key; /* where the device draws by itself; NULL: on the host */
 } noise_maker;
+
+/* Philox's numbers depend on seed, call and element alone, so that a device draws them in place. */
+static sf_status draw_on_device(noise_maker *maker, sf_device_tensor *noise) {
+    sf_rng_philox *philox = &maker->rng.state.philox;
+    const uint64_t key[2] = {philox->seed, philox->n_calls++};
+    const sf_device_tensor *inputs[] = {maker->key};
+    sf_attributes attributes = {.shape.n_dims = noise->spec.n_dims};
+    for (int axis = 0; axis < noise->spec.n_dims; axis++)
+        attributes.shape.dims[axis] = noise->spec.dims[axis];
+    SF_TRY(sf_device_tensor_write(maker->key, key, sizeof key));
+    return sf_eager_run(maker->eager, SF_OP_random_normal, inputs, 1, &attributes, noise);
+}
+
+static sf_status noise_maker_init(noise_maker *maker, sf_drawing *drawing, uint64_t seed) {
+    const sf_spec key = {.dtype = SF_I64, .n_dims = 1, .dims = {2, 1, 1, 1, 1}};
+    *maker = (noise_maker){.eager = drawing->eager};
+    sf_rng_seed(&maker->rng, drawing->rng_kind, seed);
+    if (drawing->rng_kind == SF_RNG_PHILOX && !sf_backend_has_host_memory(drawing->ctx->backend))
+        return sf_device_tensor_new(drawing->ctx->backend, &key, &maker->key);
+    maker->buffer = SF_NEW_ARRAY(drawing->ctx, float, (size_t)sf_spec_elements(&drawing->latents));
+    return maker->buffer ? SF_OK : SF_ERROR_MEMORY;
+}
+
+static void noise_maker_clear(noise_maker *maker, sf_context *ctx) {
+    sf_device_tensor_free(maker->key);
+    sf_free(ctx, maker->buffer);
+}
 
 static sf_status draw_noise(void *user, sf_device_tensor *noise) {
     noise_maker *maker = user;
+    if (maker->key)
+        return draw_on_device(maker, noise);
     size_t n = (size_t)sf_spec_elements(&noise->spec);
     sf_rng_normal(&maker->rng, maker->buffer, n);
     return sf_device_tensor_write(noise, maker->buffer, n * sizeof *maker->buffer);
@@ -124,15 +155,12 @@ static sf_status write_recipe(sf_drawing *drawing, const sf_sampler *sampler, ui
 }
 
 static sf_status draw_one(sf_drawing *drawing, uint64_t seed, sf_image **image) {
-    noise_maker maker;
+    noise_maker maker = {.key = NULL};
     sf_sampler *sampler = NULL;
     sf_image *made = NULL;
     sf_status status = SF_OK;
     const sf_sampler_options options = sf_drawing_sampler_options(drawing);
-    sf_rng_seed(&maker.rng, drawing->rng_kind, seed);
-    maker.buffer = SF_NEW_ARRAY(drawing->ctx, float, (size_t)sf_spec_elements(&drawing->latents));
-    if (!maker.buffer)
-        return SF_ERROR_MEMORY;
+    SF_TRY_OUT(noise_maker_init(&maker, drawing, seed));
     SF_TRY_OUT(sf_sampler_new(drawing->ctx, &drawing->pipeline->scheduler, &options, &sampler));
     SF_TRY_OUT(run_sampler(drawing, sampler, &maker));
     SF_TRY_OUT(decode(drawing, sampler, &made));
@@ -142,7 +170,7 @@ static sf_status draw_one(sf_drawing *drawing, uint64_t seed, sf_image **image) 
 out:
     sf_image_free(made);
     sf_sampler_free(sampler);
-    sf_free(drawing->ctx, maker.buffer);
+    noise_maker_clear(&maker, drawing->ctx);
     return status;
 }
 
@@ -157,6 +185,16 @@ static sf_status check_sampler(sf_drawing *drawing) {
     return SF_OK;
 }
 
+/* Planning for a device brings its weights there, so the sizes are looked at before. */
+static sf_status look_ahead(sf_drawing *drawing, sf_stage *const *stages, size_t n_stages) {
+    for (size_t i = 0; i < n_stages; i++)
+        SF_TRY(sf_stage_plan(stages[i], true));
+    SF_TRY(sf_drawing_fit(drawing));
+    for (size_t i = 0; i < n_stages; i++)
+        sf_stage_clear(stages[i]);
+    return SF_OK;
+}
+
 static sf_status prepare(sf_drawing *drawing) {
     sf_plan_options options;
     double begin = seconds();
@@ -166,7 +204,10 @@ static sf_status prepare(sf_drawing *drawing) {
     /* A picture that does not fit in memory is refused here, before any work is done for it. */
     sf_stage *const stages[] = {&drawing->denoise_stage, &drawing->decode_stage,
                                 &drawing->text_stage};
-    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+    const size_t n_stages = sizeof stages / sizeof *stages;
+    if (!sf_backend_has_host_memory(drawing->ctx->backend))
+        SF_TRY(look_ahead(drawing, stages, n_stages));
+    for (size_t i = 0; i < n_stages; i++) {
         SF_TRY(sf_stage_plan(stages[i], false));
         sf_stage_rest(stages[i]);
     }

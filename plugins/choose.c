@@ -40,9 +40,12 @@ static void list_names(const struct sf_registry *registry, char *text, size_t by
         snprintf(text, bytes, "none at all; is SFUMATO_PLUGIN_PATH right?");
 }
 
-/* "name" or "name:3"; the failure's message is the reason alone. */
-static sf_status open_named(struct sf_registry *registry, const char *item, size_t length,
-                            sf_backend **backend) {
+/*
+ * "name" or "name:3", or the plugin alone without its device; the failure's message is the reason
+ * alone.
+ */
+static sf_status open_item(struct sf_registry *registry, const char *item, size_t length,
+                           bool on_paper, sf_backend **backend) {
     sf_context *ctx = registry->ctx;
     const char *colon = memchr(item, ':', length);
     size_t name_length = colon ? (size_t)(colon - item) : length;
@@ -60,8 +63,14 @@ static sf_status open_named(struct sf_registry *registry, const char *item, size
         list_names(registry, names, sizeof names);
         SF_FAIL(ctx, ERROR_NOT_FOUND, "there is no such plugin (found: %s)", names);
     }
-    sf_status status = sf_registry_open(registry, plugin, (int)device, backend);
+    sf_status status =
+        sf_registry_open(registry, plugin, on_paper ? SF_ON_PAPER : (int)device, backend);
     return status == SF_OK ? SF_OK : sf_fail_in(ctx, status, "%s", plugin->file);
+}
+
+static sf_status open_named(struct sf_registry *registry, const char *item, size_t length,
+                            sf_backend **backend) {
+    return open_item(registry, item, length, false, backend);
 }
 
 /* What "auto" goes by: the plugin's priority, unless its first device has one of its own. */
@@ -161,16 +170,19 @@ static sf_status open_fallback(struct sf_registry *registry, const sf_backend *c
     return SF_OK;
 }
 
+static const char *wanted_backend(const sf_context *context) {
+    const char *wanted = context->options.backend;
+    if (!wanted)
+        wanted = secure_getenv("SFUMATO_BACKEND");
+    return wanted && *wanted ? wanted : "auto";
+}
+
 sf_status sf_context_open_backend(sf_context *context) {
     struct sf_registry *registry;
     if (context->backend)
         return SF_OK;
     SF_TRY(sf_registry_get(context, &registry));
-    const char *wanted = context->options.backend;
-    if (!wanted)
-        wanted = secure_getenv("SFUMATO_BACKEND");
-    if (!wanted || !*wanted)
-        wanted = "auto";
+    const char *wanted = wanted_backend(context);
     sf_backend *backend = NULL, *fallback = NULL;
     SF_TRY(open_wanted(registry, wanted, &backend));
     if (!context->options.strict)
@@ -184,7 +196,31 @@ sf_status sf_context_open_backend(sf_context *context) {
 
 sf_status sf_plan_options_for(sf_context *ctx, sf_plan_options *options) {
     SF_TRY(sf_context_open_backend(ctx));
-    *options = (sf_plan_options){.backend = ctx->backend, .fallback = ctx->fallback};
+    *options = (sf_plan_options){
+        .backend = ctx->backend,
+        .fallback = ctx->fallback,
+        .offload = ctx->options.offload,
+        .most_device_bytes = ctx->options.max_device_memory,
+    };
+    return SF_OK;
+}
+
+sf_status sf_plan_options_on_paper(sf_context *ctx, sf_plan_options *options) {
+    struct sf_registry *registry;
+    const char *wanted = wanted_backend(ctx);
+    sf_backend *backend = NULL, *fallback = NULL;
+    SF_TRY(sf_registry_get(ctx, &registry));
+    if (strchr(wanted, ',') || strcmp(wanted, "auto") == 0) {
+        SF_TRY(sf_plan_options_for(ctx, options));
+        options->no_memory = true;
+        return SF_OK;
+    }
+    sf_status status = open_item(registry, wanted, strlen(wanted), true, &backend);
+    if (status != SF_OK)
+        return sf_fail_in(ctx, status, "backend \"%s\" can't be had", wanted);
+    if (!ctx->options.strict)
+        SF_TRY(open_fallback(registry, backend, &fallback));
+    *options = (sf_plan_options){.backend = backend, .fallback = fallback, .no_memory = true};
     return SF_OK;
 }
 

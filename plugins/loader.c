@@ -86,6 +86,8 @@ static bool check_members(sf_loaded_plugin *loaded) {
         return refuse(loaded, "it has open() and no close()");
     if (!plugin->buffer_new != !plugin->buffer_free)
         return refuse(loaded, "it has one of buffer_new() and buffer_free() without the other");
+    if (!plugin->start_upload != !plugin->await_upload)
+        return refuse(loaded, "it has one of start_upload() and await_upload() without the other");
     if (plugin->flags & SF_PLUGIN_HOST_MEMORY)
         return true;
     if (!plugin->open || !plugin->buffer_new || !plugin->buffer_free || !plugin->upload ||

@@ -27,4 +27,6 @@ const sf_plugin sf_plugin_opencl = {
     .synchronize = gpu_synchronize,
     .memory_bytes = gpu_memory_bytes,
     .read_counters = gpu_read_counters,
+    .start_upload = gpu_start_upload,
+    .await_upload = gpu_await_upload,
 };

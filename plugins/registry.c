@@ -154,26 +154,44 @@ sf_status sf_registry_probe(struct sf_registry *registry, sf_loaded_plugin *plug
     return check_message(ctx, status);
 }
 
+/* The plugin without what needs a device: supports, workspace and cost of its entries are pure. */
+static sf_plugin on_paper(const sf_plugin *plugin) {
+    sf_plugin paper = *plugin;
+    paper.open = NULL;
+    paper.close = NULL;
+    paper.buffer_new = NULL;
+    paper.buffer_free = NULL;
+    paper.upload = NULL;
+    paper.download = NULL;
+    paper.synchronize = NULL;
+    paper.memory_bytes = NULL;
+    paper.read_counters = NULL;
+    return paper;
+}
+
 static sf_status open_device(struct sf_registry *registry, sf_loaded_plugin *plugin, int index,
                              sf_open_backend *made) {
     sf_context *ctx = registry->ctx;
     sf_device_info device;
-    sf_status status = sf_registry_probe(registry, plugin, index, &device);
+    sf_status status = SF_OK;
+    if (index != SF_ON_PAPER)
+        status = sf_registry_probe(registry, plugin, index, &device);
     if (status != SF_OK)
         return status == SF_ERROR_NOT_FOUND ? SF_ERROR_BACKEND : status;
 
     made->plugin = plugin;
     made->device = index;
     made->backend.ctx = ctx;
-    made->backend.plugin = plugin->plugin;
+    made->backend.plugin = index == SF_ON_PAPER ? on_paper(&plugin->plugin) : plugin->plugin;
     made->backend.host = host_of(ctx);
+    made->backend.device_bytes = device.memory_bytes;
     made->backend.instance = &made->backend.host;
     memcpy(made->backend.entries, plugin->entries, sizeof made->backend.entries);
     made->backend.name =
-        index ? sf_format(ctx, "%s:%d", plugin->name, index) : sf_strdup(ctx, plugin->name);
+        index > 0 ? sf_format(ctx, "%s:%d", plugin->name, index) : sf_strdup(ctx, plugin->name);
     if (!made->backend.name)
         return SF_ERROR_MEMORY;
-    if (!plugin->plugin.open)
+    if (!made->backend.plugin.open)
         return SF_OK;
     ctx->error[0] = '\0';
     status = plugin->plugin.open(&made->backend.host, index, &made->backend.instance);

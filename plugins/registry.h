@@ -13,6 +13,12 @@
  */
 sf_status sf_plan_options_for(sf_context *ctx, sf_plan_options *options);
 
+/*
+ * The same for plans that only count (no_memory): of the plugin that SFUMATO_BACKEND names no device
+ * is opened, so there need not be one. "auto" and lists choose among devices that are there.
+ */
+sf_status sf_plan_options_on_paper(sf_context *ctx, sf_plan_options *options);
+
 /* Tells what ran on the fallback since the last call; nothing before a backend is open. */
 void sf_registry_warn_of_fallbacks(sf_context *ctx);
 

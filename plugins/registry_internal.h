@@ -12,8 +12,10 @@
 typedef struct sf_open_backend {
     sf_backend backend;
     sf_loaded_plugin *plugin; /* borrowed */
-    int device;
+    int device;               /* SF_ON_PAPER: none, its functions of calls alone may be asked */
 } sf_open_backend;
+
+#define SF_ON_PAPER (-1)
 
 struct sf_registry {
     sf_context *ctx;
@@ -32,7 +34,7 @@ struct sf_registry {
 sf_status sf_registry_get(sf_context *ctx, struct sf_registry **registry);
 
 /*
- * Opens device `index` of a plugin, or gives the one that is open. The failure's message is the
+ * Opens device `index` of a plugin (or, SF_ON_PAPER, none), or gives the one that is open. The failure's message is the
  * reason alone: the caller says which backend and why it was wanted.
  */
 sf_status sf_registry_open(struct sf_registry *registry, sf_loaded_plugin *plugin, int index,

@@ -21,6 +21,14 @@ typedef struct sf_sampler_class {
     uint64_t options;                  /* SF_OPTION(name) | ...: those that it has */
     uint64_t choices[SF_OPTION_COUNT]; /* SF_BIT(value) | ...: the values that it takes; 0: all */
     bool has_eta;
+    int n_kept;          /* tensors that the method remembers, at most SF_MOST_KEPT */
+    size_t memory_bytes; /* of the numbers that it remembers */
+
+    /* Other names that users know it by; NULL ends. May be NULL. */
+    const char *const *aliases;
+
+    /* What being asked for by name means, whatever the file says; may be NULL. */
+    void (*insist)(sf_scheduler_settings *settings);
 
     /* Sets the defaults that differ from options.def; may be NULL. */
     void (*set_defaults)(sf_scheduler_settings *settings);
@@ -39,7 +47,10 @@ typedef struct sf_sampler_class {
 #include "samplers/samplers.def"
 #undef SF_SAMPLER
 
-/* The class of that name, title (in any case) or diffusers class; NULL: there is none. */
+/*
+ * The class of that name, title or alias, in which case, spaces and signs do not count and + is p
+ * ("DPM++ 2M" is dpmpp_2m); or the first of that diffusers class. NULL: there is none.
+ */
 const sf_sampler_class *sf_sampler_class_find(const char *name);
 
 /* Tensors that steps work in, all of the sample's shape, made when a run starts. */
@@ -52,6 +63,8 @@ typedef enum sf_work {
     SF_WORK_PRODUCT,  /* of sf_sampler_add_scaled(); steps leave it alone */
     SF_WORK_COUNT
 } sf_work;
+
+#define SF_MOST_KEPT 8
 
 struct sf_sampler {
     sf_context *ctx; /* borrowed */
@@ -73,6 +86,8 @@ struct sf_sampler {
     sf_noise_source source;                /* its user is borrowed */
     sf_device_tensor *work[SF_WORK_COUNT]; /* owned; NULL until started */
     sf_device_tensor *scalar;              /* f32 [1], owned */
+    sf_device_tensor *kept[SF_MOST_KEPT]; /* n_kept of them, owned; what is in them is the class' */
+    void *memory;                         /* memory_bytes, zero when a run starts; owned */
 };
 
 /* ---- arithmetic; out may be an input ---- */

@@ -3,6 +3,7 @@
  */
 #include "samplers/config.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stddef.h>
 
@@ -68,13 +69,40 @@ static const sf_sampler_class *const classes[] = {
 
 #define N_CLASSES (int)(sizeof classes / sizeof classes[0])
 
-const sf_sampler_class *sf_sampler_class_find(const char *name) {
-    for (int i = 0; i < N_CLASSES; i++) {
-        const sf_sampler_info *info = &classes[i]->info;
-        if (strcasecmp(name, info->name) == 0 || strcasecmp(name, info->title) == 0 ||
-            strcmp(name, info->class_name) == 0)
-            return classes[i];
+/* The next character of a name that counts, in lower case; 0 at its end. */
+static char next_character(const char **name) {
+    while (**name) {
+        char c = *(*name)++;
+        if (c == '+')
+            return 'p';
+        if (isalnum((unsigned char)c))
+            return (char)tolower((unsigned char)c);
     }
+    return 0;
+}
+
+static bool is_same_name(const char *a, const char *b) {
+    char x, y;
+    do {
+        x = next_character(&a);
+        y = next_character(&b);
+    } while (x == y && x);
+    return x == y;
+}
+
+static bool is_called(const sf_sampler_class *class, const char *name) {
+    if (is_same_name(name, class->info.name) || is_same_name(name, class->info.title))
+        return true;
+    for (int i = 0; class->aliases && class->aliases[i]; i++)
+        if (is_same_name(name, class->aliases[i]))
+            return true;
+    return false;
+}
+
+const sf_sampler_class *sf_sampler_class_find(const char *name) {
+    for (int i = 0; i < N_CLASSES; i++)
+        if (strcmp(name, classes[i]->info.class_name) == 0 || is_called(classes[i], name))
+            return classes[i];
     return NULL;
 }
 

@@ -4,6 +4,7 @@
 #include "samplers/sampler.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/memory.h"
 #include "samplers/class.h"
@@ -45,6 +46,9 @@ static sf_status configure(sf_sampler *sampler, const sf_scheduler_config *confi
     sampler->n_steps = options->n_steps;
     sampler->eta = options->eta > 0 ? options->eta : 0;
     SF_TRY(sf_scheduler_settings_read(ctx, config, sampler->class, &sampler->settings));
+    if (options->sampler && sampler->class->insist &&
+        strcmp(options->sampler, sampler->class->info.class_name) != 0)
+        sampler->class->insist(&sampler->settings);
     SF_TRY(sf_scheduler_settings_schedule(ctx, sampler->class, &sampler->settings,
                                           options->schedule, &sampler->schedule));
     SF_TRY(sf_alphas_new(ctx, &sampler->settings, &sampler->alphas));
@@ -75,6 +79,12 @@ static void free_tensors(sf_sampler *sampler) {
         sf_device_tensor_free(sampler->work[i]);
         sampler->work[i] = NULL;
     }
+    for (int i = 0; i < SF_MOST_KEPT; i++) {
+        sf_device_tensor_free(sampler->kept[i]);
+        sampler->kept[i] = NULL;
+    }
+    sf_free(sampler->ctx, sampler->memory);
+    sampler->memory = NULL;
     sf_device_tensor_free(sampler->scalar);
     sampler->scalar = NULL;
     sampler->eager = NULL;
@@ -143,6 +153,13 @@ static sf_status make_tensors(sf_sampler *sampler, const sf_device_tensor *noise
     const sf_spec one = {.dtype = SF_F32, .n_dims = 1, .dims = {1}};
     for (int i = 0; i < SF_WORK_COUNT; i++)
         SF_TRY(sf_device_tensor_new(noise->backend, &noise->spec, &sampler->work[i]));
+    for (int i = 0; i < sampler->class->n_kept; i++)
+        SF_TRY(sf_device_tensor_new(noise->backend, &noise->spec, &sampler->kept[i]));
+    if (sampler->class->memory_bytes) {
+        sampler->memory = sf_alloc(sampler->ctx, 1, sampler->class->memory_bytes);
+        if (!sampler->memory)
+            return SF_ERROR_MEMORY;
+    }
     return sf_device_tensor_new(noise->backend, &one, &sampler->scalar);
 }
 

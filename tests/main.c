@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/backends/gpu/opencl_test.h"
 #include "tests/support/backends.h"
 
 #define SUITE(name) Suite *suite_##name(void);
@@ -36,6 +37,8 @@ static void set_environment(void) {
     setenv("SFUMATO_PLUGIN_PATH", SF_TEST_BUILD_DIR "/plugins/.libs", 0);
     setenv("SFUMATO_DATA_PATH", SF_TEST_SOURCE_DIR "/data", 0);
     setenv("CK_DEFAULT_TIMEOUT", SECONDS_PER_TEST, 0);
+    setenv("XDG_CACHE_HOME", SF_TEST_BUILD_DIR "/tests/cache", 0); /* compiled kernels */
+    setenv("POCL_CACHE_DIR", SF_TEST_BUILD_DIR "/tests/cache/pocl", 0);
 }
 
 static int find_suite(const char *name) {
@@ -63,6 +66,7 @@ static int run(SRunner *runner, const int *chosen, int n_chosen) {
         srunner_add_suite(runner, suites[chosen[i]].make());
     double start = seconds_now();
     test_backends_tell();
+    opencl_tell();
     srunner_run_all(runner, CK_SILENT);
     printf("%d suites in %.1f s\n", n_chosen, seconds_now() - start);
     if (srunner_ntests_failed(runner) > 0)

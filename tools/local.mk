@@ -2,6 +2,7 @@
 
 EXTRA_DIST += \
 	tools/check-aarch64 \
+	tools/check-oclgrind \
 	tools/check-static \
 	tools/check-tree \
 	tools/format \

@@ -59,6 +59,12 @@ typedef struct gpu_product {
     gpu_place bias; /* [n] of c's type, added to each row; memory NULL: none */
 } gpu_product;
 
+/*
+ * gpu_abilities.least_product as a rule, and in counts without a device. Small models stay below it, and
+ * never wait for a library that compiles.
+ */
+#define GPU_LEAST_PRODUCT (UINT64_C(1) << 28)
+
 /* What a device can do that the shared code must know. */
 typedef struct gpu_abilities {
     uint32_t group_size;    /* GROUP: a power of two, 32 to 256 */
@@ -86,6 +92,11 @@ void gpu_driver_free(gpu_device *device, void *memory);
  */
 sf_status gpu_driver_upload(gpu_device *device, gpu_place to, const void *source, uint64_t bytes,
                             bool wait);
+/* As sf_plugin.start_upload and await_upload. */
+#define GPU_N_SLOTS 2
+sf_status gpu_driver_start_upload(gpu_device *device, uint32_t slot, gpu_place to,
+                                  const void *source, uint64_t bytes);
+sf_status gpu_driver_await_upload(gpu_device *device, uint32_t slot);
 /* Waits until it is done, and all that was asked for before. */
 sf_status gpu_driver_download(gpu_device *device, void *destination, gpu_place from,
                               uint64_t bytes);
@@ -93,13 +104,19 @@ sf_status gpu_driver_synchronize(gpu_device *device);
 
 /* ---- work ---- */
 
-/* Compiles or finds a kernel; only after that may it be launched. */
+/*
+ * Compiles or finds a kernel; only after that may it be launched. The group size may be smaller
+ * afterwards, for all kernels.
+ */
 sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel);
 sf_status gpu_driver_launch(gpu_device *device, const gpu_launch *launch);
 
 /* Whether the library has a product of such types. Pure: places are not looked at. */
 bool gpu_driver_multiplies(const gpu_device *device, const gpu_product *product);
-/* Has the library make ready what it takes for such a product; may run it on memory of its own. */
+/*
+ * Has the library make ready what it takes for such a product; may run it on memory of its own. Where it
+ * fails, gpu_driver_multiplies() is false from then on.
+ */
 sf_status gpu_driver_warm(gpu_device *device, const gpu_product *product);
 sf_status gpu_driver_multiply(gpu_device *device, const gpu_product *product);
 

@@ -117,6 +117,19 @@ sf_status gpu_download(void *backend, void *destination, void *buffer, uint64_t 
     return gpu_driver_download(b->device, destination, (gpu_place){buffer, offset}, bytes);
 }
 
+sf_status gpu_start_upload(void *backend, uint32_t slot, void *buffer, uint64_t offset,
+                           const void *source, uint64_t bytes) {
+    gpu_backend *b = backend;
+    b->counters.bytes_uploaded += bytes;
+    return gpu_driver_start_upload(b->device, slot % GPU_N_SLOTS, (gpu_place){buffer, offset},
+                                   source, bytes);
+}
+
+sf_status gpu_await_upload(void *backend, uint32_t slot) {
+    gpu_backend *b = backend;
+    return gpu_driver_await_upload(b->device, slot % GPU_N_SLOTS);
+}
+
 /* ---- asking for work ---- */
 
 gpu_grid gpu_groups_for(const gpu_backend *backend, uint64_t n_items) {
@@ -126,8 +139,11 @@ gpu_grid gpu_groups_for(const gpu_backend *backend, uint64_t n_items) {
 
 sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const void *arguments,
                   size_t arguments_bytes, int n_buffers, const gpu_place *buffers) {
-    if (backend->mode == GPU_PREPARES)
-        return gpu_driver_build(backend->device, kernel);
+    if (backend->mode == GPU_PREPARES) {
+        sf_status status = gpu_driver_build(backend->device, kernel);
+        backend->abilities = *gpu_driver_abilities(backend->device);
+        return status;
+    }
     backend->counters.n_launches++;
     if (backend->mode == GPU_COUNTS)
         return SF_OK;
@@ -142,15 +158,27 @@ sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const 
     return gpu_driver_launch(backend->device, &launch);
 }
 
-bool gpu_library_takes(const gpu_backend *backend, const gpu_product *product) {
-    uint64_t work = (uint64_t)product->m * (uint64_t)product->n * (uint64_t)product->k;
-    return work * (uint64_t)product->batch >= backend->abilities.least_product &&
-           gpu_driver_multiplies(backend->device, product);
+/* Multiplications; 2^64 - 1 for more. */
+static uint64_t work_of(const gpu_product *product) {
+    const int64_t sizes[] = {product->m, product->n, product->k, product->batch};
+    uint64_t work = 1;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t size = (uint64_t)sizes[i];
+        work = size && work > UINT64_MAX / size ? UINT64_MAX : work * size;
+    }
+    return work;
 }
 
-sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product) {
+bool gpu_library_takes(gpu_backend *backend, const gpu_product *product) {
+    if (work_of(product) < backend->abilities.least_product ||
+        !gpu_driver_multiplies(backend->device, product))
+        return false;
+    return backend->mode != GPU_PREPARES || gpu_driver_warm(backend->device, product) == SF_OK;
+}
+
+sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product) {
     if (backend->mode == GPU_PREPARES)
-        return gpu_driver_warm(backend->device, product);
+        return SF_OK; /* gpu_library_takes() did it */
     backend->counters.n_launches++;
     backend->counters.n_products++;
     if (backend->mode == GPU_COUNTS)
@@ -186,7 +214,10 @@ static uint64_t bytes_of(const sf_tensor_desc *tensor) {
 }
 
 sf_status gpu_cost(const sf_op_call *call, sf_op_cost *cost) {
-    gpu_backend counting = {.mode = GPU_COUNTS, .abilities = {.group_size = 256}};
+    gpu_backend counting = {
+        .mode = GPU_COUNTS,
+        .abilities = {.group_size = 256, .least_product = GPU_LEAST_PRODUCT},
+    };
     uint64_t bytes = bytes_of(call->output);
     for (uint32_t i = 0; i < call->n_inputs; i++)
         bytes += bytes_of(&call->inputs[i]);

@@ -51,6 +51,9 @@ sf_status gpu_upload(void *backend, void *buffer, uint64_t offset, const void *s
 sf_status gpu_download(void *backend, void *destination, void *buffer, uint64_t offset,
                        uint64_t bytes);
 sf_status gpu_synchronize(void *backend);
+sf_status gpu_start_upload(void *backend, uint32_t slot, void *buffer, uint64_t offset,
+                           const void *source, uint64_t bytes);
+sf_status gpu_await_upload(void *backend, uint32_t slot);
 uint64_t gpu_memory_bytes(void *backend);
 void gpu_read_counters(void *backend, sf_backend_counters *counters);
 
@@ -66,9 +69,12 @@ gpu_grid gpu_groups_for(const gpu_backend *backend, uint64_t n_items);
 sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const void *arguments,
                   size_t arguments_bytes, int n_buffers, const gpu_place *buffers);
 
-/* Whether a product is one for the library: it has the types, and the product is large enough. */
-bool gpu_library_takes(const gpu_backend *backend, const gpu_product *product);
-sf_status gpu_multiply(gpu_backend *backend, const gpu_product *product);
+/*
+ * Whether a product is one for the library: it has the types, the product is large enough, and, when a
+ * plan is made, the library could be made ready for it.
+ */
+bool gpu_library_takes(gpu_backend *backend, const gpu_product *product);
+sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product);
 
 /* Bytes that the call moves beside its inputs and its output, for plans of time: what goes to scratch
  * memory and comes back. */
@@ -84,6 +90,7 @@ gpu_place gpu_place_after(gpu_place place, uint64_t bytes);
 gpu_place gpu_workspace(const sf_op_call *call);
 
 /* GPU_F32, GPU_F16, GPU_BF16 */
+int32_t gpu_type_from(int32_t dtype);
 int32_t gpu_type_of(const sf_tensor_desc *tensor);
 
 gpu_dims gpu_dims_of(const sf_tensor_desc *tensor);
@@ -91,6 +98,21 @@ gpu_strides gpu_strides_of(const sf_tensor_desc *tensor);
 
 /* The strides of a tensor that is broadcast to dims (of n_dims dimensions). */
 gpu_strides gpu_strides_in(const sf_tensor_desc *tensor, int n_dims, const int64_t *dims);
+
+/*
+ * Another way to count the same elements in the same order, with fewer divisions in element_at():
+ * dimensions that lie behind one another in each of the n tensors become one, and what is left is put
+ * in front.
+ */
+void gpu_merge_dims(gpu_dims *dims, int n, gpu_strides *const *strides);
+
+/*
+ * After gpu_merge_dims(), for elements that are only moved: takes 2, 4 or 8 bytes as one where the
+ * tensors' rows and strides are made of such units and `places`, all offsets joined by "or", too.
+ * Returns the unit's bytes, unit_bytes where nothing is gained.
+ */
+uint32_t gpu_widen_units(gpu_dims *dims, int n, gpu_strides *const *strides, uint32_t unit_bytes,
+                         uint64_t places);
 
 /* Whether every tensor is small enough to be counted in 32 bits, strides included. */
 bool gpu_is_countable(const sf_op_call *call);

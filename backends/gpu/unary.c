@@ -35,7 +35,7 @@ static int32_t function_of(const char *op) {
 
 static sf_status run_unary(void *backend, const sf_op_call *call) {
     const sf_tensor_desc *x = ref_input(call, 0), *y = call->output;
-    const gpu_unary_arguments a = {
+    gpu_unary_arguments a = {
         .dims = gpu_dims_of(x),
         .x = gpu_strides_of(x),
         .n = (uint32_t)ref_elements(y),
@@ -43,6 +43,7 @@ static sf_status run_unary(void *backend, const sf_op_call *call) {
         .y_type = gpu_type_of(y),
         .function = function_of(call->op),
     };
+    gpu_merge_dims(&a.dims, 1, (gpu_strides *const[]){&a.x});
     return gpu_run(backend, GPU_KERNEL_unary, gpu_groups_for(backend, a.n), &a, sizeof a, 2,
                    (const gpu_place[]){gpu_place_of(x), gpu_place_of(y)});
 }
@@ -68,7 +69,7 @@ UNARY(cos);
 static sf_status run_range(gpu_backend *backend, const sf_op_call *call, gpu_kernel kernel,
                            float first, float second) {
     const sf_tensor_desc *x = ref_input(call, 0), *y = call->output;
-    const gpu_range_arguments a = {
+    gpu_range_arguments a = {
         .dims = gpu_dims_of(x),
         .x = gpu_strides_of(x),
         .n = (uint32_t)ref_elements(y),
@@ -77,6 +78,7 @@ static sf_status run_range(gpu_backend *backend, const sf_op_call *call, gpu_ker
         .first = first,
         .second = second,
     };
+    gpu_merge_dims(&a.dims, 1, (gpu_strides *const[]){&a.x});
     return gpu_run(backend, kernel, gpu_groups_for(backend, a.n), &a, sizeof a, 2,
                    (const gpu_place[]){gpu_place_of(x), gpu_place_of(y)});
 }

@@ -6,6 +6,7 @@
  *   silu(conv2d(x))      ->  conv2d with activation        (likewise linear)
  *   conv2d(x) + r        ->  conv2d with residual r        (likewise linear)
  *   geglu(linear(x))     ->  linear_geglu(x)
+ *   reshape(linear(x)) + r -> reshape(linear(x) with residual reshape(r)), where a launch is saved
  *
  * The joined op takes the place of the second, so that all its inputs are there; the first is left
  * without users and is not placed.
@@ -92,7 +93,7 @@ static bool fuse_residual(const sf_plan *plan, sf_node *node, const int *uses) {
         sf_value residual = node->inputs[1 - side];
         if (uses[node->inputs[side]] != 1 || joined.kind != SF_NODE_OP || !is_product(joined.op) ||
             joined.n_inputs > RESIDUAL_INPUT || !sf_spec_equal(&joined.spec, &node->spec) ||
-            !sf_spec_equal(sf_value_spec(plan->source, residual), &node->spec))
+            !sf_spec_same_shape(sf_value_spec(plan->source, residual), &node->spec))
             continue;
         for (int i = joined.n_inputs; i < RESIDUAL_INPUT; i++)
             joined.inputs[i] = SF_NO_VALUE;
@@ -104,6 +105,47 @@ static bool fuse_residual(const sf_plan *plan, sf_node *node, const int *uses) {
         return true;
     }
     return false;
+}
+
+static bool is_view(const sf_node *node) {
+    return node->kind == SF_NODE_OP && (sf_op_get(node->op)->flags & SF_OP_VIEW) != 0;
+}
+
+/*
+ * node = reshape(product) + residual: true if the sum became one of the product's shape. The three
+ * nodes are written anew where they are: the reshaped residual, the product, the reshaped sum. Only
+ * for devices with their own memory: elsewhere passing over the tensor once more costs little, and
+ * results stay what they are.
+ */
+static bool fuse_residual_of_view(const sf_plan *plan, sf_node *node, const int *uses) {
+    sf_value view = node->inputs[0], residual = node->inputs[1];
+    sf_node *nodes = plan->source->nodes;
+    if (node->op != SF_OP_add || sf_backend_has_host_memory(plan->backends[SF_SIDE_BACKEND]) ||
+        uses[view] != 1 || nodes[view].kind != SF_NODE_OP || nodes[view].op != SF_OP_reshape)
+        return false;
+    sf_value product = nodes[view].inputs[0];
+    if (uses[product] != 1 || nodes[product].kind != SF_NODE_OP || !is_product(nodes[product].op) ||
+        nodes[product].n_inputs > RESIDUAL_INPUT || residual > product ||
+        is_view(&nodes[residual]) || !sf_spec_equal(&nodes[residual].spec, &node->spec) ||
+        !sf_spec_equal(&nodes[view].spec, &node->spec))
+        return false;
+    sf_node joined = nodes[product], reshaped = nodes[view];
+    for (int i = joined.n_inputs; i < RESIDUAL_INPUT; i++)
+        joined.inputs[i] = SF_NO_VALUE;
+    joined.inputs[RESIDUAL_INPUT] = product;
+    joined.n_inputs = RESIDUAL_INPUT + 1;
+    if (!backend_has(plan, &joined))
+        return false;
+    reshaped.inputs[0] = view;
+    *node = reshaped;
+    nodes[view] = joined;
+    reshaped.inputs[0] = residual;
+    reshaped.spec = joined.spec;
+    reshaped.attributes.shape.n_dims = joined.spec.n_dims;
+    for (int axis = 0; axis < SF_MAX_DIMS; axis++)
+        reshaped.attributes.shape.dims[axis] = joined.spec.dims[axis];
+    nodes[product] = reshaped;
+    return true;
 }
 
 /* node = geglu(linear): true if node became both. */
@@ -133,7 +175,7 @@ sf_status sf_plan_fuse(sf_plan *plan) {
         if (node->kind != SF_NODE_OP)
             continue;
         if (fuse_activation(plan, node, uses) || fuse_residual(plan, node, uses) ||
-            fuse_gate(plan, node, uses))
+            fuse_residual_of_view(plan, node, uses) || fuse_gate(plan, node, uses))
             plan->stats.n_fused++;
     }
     sf_free(plan->ctx, uses);

@@ -35,7 +35,31 @@ static void expand_layout(const sf_node *node, const sf_spec *input, const sf_la
     }
 }
 
-void sf_layout_of_view(const sf_node *node, const sf_spec *input, const sf_layout *input_layout,
+/*
+ * Strides of a reshape without moving anything: dimensions that are one after the other in memory may
+ * be split and joined anew (as torch.Tensor.view). false: the elements would have to move.
+ */
+static bool reshape_layout(const sf_spec *to, const sf_spec *from, const sf_layout *input,
+                           sf_layout *layout) {
+    int axis = to->n_dims - 1;
+    int64_t stride = input->strides[from->n_dims - 1], n_from = 1, n_to = 1;
+    for (int k = from->n_dims - 1; k >= 0; k--) {
+        n_from *= from->dims[k];
+        if (k > 0 && (from->dims[k - 1] == 1 || input->strides[k - 1] == n_from * stride))
+            continue;
+        for (; axis >= 0 && (n_to < n_from || to->dims[axis] == 1); axis--) {
+            layout->strides[axis] = n_to * stride;
+            n_to *= to->dims[axis];
+        }
+        if (n_to != n_from)
+            return false;
+        stride = k > 0 ? input->strides[k - 1] : 0;
+        n_from = n_to = 1;
+    }
+    return true;
+}
+
+bool sf_layout_of_view(const sf_node *node, const sf_spec *input, const sf_layout *input_layout,
                        sf_layout *layout) {
     const sf_attributes *attributes = &node->attributes;
     *layout = *input_layout;
@@ -53,8 +77,10 @@ void sf_layout_of_view(const sf_node *node, const sf_spec *input, const sf_layou
     default: /* reshape */
         sf_layout_contiguous(&node->spec, input_layout->root, layout);
         layout->offset = input_layout->offset;
-        break;
+        return sf_layout_is_contiguous(input, input_layout) ||
+               reshape_layout(&node->spec, input, input_layout, layout);
     }
+    return true;
 }
 
 void sf_describe(const sf_spec *spec, const sf_layout *layout, bool constant,

@@ -28,6 +28,7 @@ void sf_plan_get_step(const sf_plan *plan, size_t index, sf_plan_step *step) {
         .op = from->op,
         .is_copy = from->kind == SF_STEP_COPY,
         .on_fallback = from->kind == SF_STEP_OP && from->side == SF_SIDE_FALLBACK,
+        .is_settled = from->pace != SF_PACE_EACH_RUN,
         .name = node->name,
         .output = node->spec,
         .attributes = &node->attributes,

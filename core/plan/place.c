@@ -6,7 +6,7 @@
  *   2. ... with contiguous copies of those inputs that are views;
  *   3. ... written in simpler ops, all of which it supports (op->lower, of their parts too);
  *   4. the fallback supports it (the same three ways).
- * Views get a layout; a reshape of what is not contiguous gets a copy first.
+ * Views get a layout; a reshape that strides can't express gets a copy first.
  */
 #include "core/plan/internal.h"
 
@@ -141,10 +141,11 @@ static sf_status place_view(sf_plan *plan, const sf_node *view, sf_value *placed
     sf_layout layout;
     sf_side side = plan->sides[node.inputs[0]];
     bool copied;
-    if (node.op == SF_OP_reshape)
+    const sf_spec spec = *sf_value_spec(plan->graph, node.inputs[0]);
+    if (!sf_layout_of_view(&node, &spec, &plan->layouts[node.inputs[0]], &layout)) {
         SF_TRY(make_contiguous(plan, &node, side, &copied));
-    sf_layout_of_view(&node, sf_value_spec(plan->graph, node.inputs[0]),
-                      &plan->layouts[node.inputs[0]], &layout);
+        sf_layout_of_view(&node, &spec, &plan->layouts[node.inputs[0]], &layout);
+    }
     return append(plan, &node, &layout, plan->sides[node.inputs[0]], placed);
 }
 
@@ -238,8 +239,7 @@ static sf_status place_somewhere(sf_plan *plan, const sf_node *node, sf_value *p
 
 /* ---- the whole graph ---- */
 
-/* Marks what the outputs need, and the inputs in any case. */
-static void mark_needed(const sf_graph *graph, bool *needed) {
+void sf_plan_mark_needed(const sf_graph *graph, bool *needed) {
     for (size_t i = 0; i < graph->n_outputs; i++)
         needed[graph->outputs[i].value] = true;
     for (size_t i = graph->n_nodes; i-- > 0;) {
@@ -296,7 +296,7 @@ sf_status sf_plan_place(sf_plan *plan) {
     sf_value *renamed = SF_NEW_ARRAY(plan->ctx, sf_value, n_nodes);
     sf_status status = SF_ERROR_MEMORY;
     if (needed && renamed) {
-        mark_needed(plan->source, needed);
+        sf_plan_mark_needed(plan->source, needed);
         status = place_all(plan, needed, renamed);
     }
     sf_free(plan->ctx, needed);

@@ -21,15 +21,20 @@ static sf_status check_backends(sf_plan *plan) {
 
 static sf_status compile(sf_plan *plan) {
     SF_TRY(sf_graph_status(plan->source));
+    if (plan->source->assumed != SF_NONE && !plan->options.no_memory)
+        SF_FAIL(plan->ctx, ERROR_ARGUMENT, "a plan whose weights are assumed can't run");
     SF_TRY(check_backends(plan));
     if (!plan->options.no_fusion)
         SF_TRY(sf_plan_fuse(plan));
+    if (!plan->options.no_fusion)
+        SF_TRY(sf_plan_merge(plan));
     SF_TRY(sf_plan_place(plan));
     SF_TRY(sf_plan_schedule(plan));
     sf_plan_settle(plan);
     sf_plan_describe_steps(plan);
     SF_TRY(sf_plan_assign_memory(plan));
     sf_plan_find_streamed(plan);
+    SF_TRY(sf_plan_offload(plan));
     for (size_t s = 0; s < plan->n_steps; s++)
         plan->stats.n_steps += plan->steps[s].kind == SF_STEP_OP;
     plan->stats.flops = sf_plan_count_flops(plan);
@@ -73,6 +78,10 @@ void sf_plan_free(sf_plan *plan) {
 }
 
 /* ---- what it costs ---- */
+
+const char *sf_plan_backend_name(const sf_plan *plan) {
+    return plan->backends[SF_SIDE_BACKEND]->name;
+}
 
 const sf_plan_stats *sf_plan_get_stats(const sf_plan *plan) {
     return &plan->stats;

@@ -35,10 +35,18 @@ void sf_plan_describe_steps(sf_plan *plan) {
 
 /* ---- addresses ---- */
 
+/* Whether weights on that side are there only while the plan is at work. */
+static bool offloads(const sf_plan *plan, sf_side side) {
+    return plan->options.offload && !sf_backend_has_host_memory(plan->backends[side]);
+}
+
+/* With offloading no weight has its place for good, so none is shown as a constant. */
 static void point(const sf_plan *plan, const sf_operand *operand, sf_tensor_desc *desc) {
     const sf_place *place = &plan->places[operand->place];
-    desc->buffer = place->buffer;
-    desc->offset = place->offset + operand->view_offset;
+    desc->buffer = place->offloaded ? plan->slots : place->buffer;
+    desc->offset = (place->offloaded ? operand->slot_offset : place->offset) + operand->view_offset;
+    if (offloads(plan, place->side))
+        desc->flags &= ~SF_TENSOR_CONSTANT;
 }
 
 void sf_plan_point_operands(sf_plan *plan, int place) {
@@ -82,19 +90,31 @@ static sf_status get_arena(sf_plan *plan, sf_side side, void **buffer) {
     return SF_OK;
 }
 
+/* Waits for the copy, so that the pages of the weight's file can go. */
+static sf_status bring_constant(sf_plan *plan, int index) {
+    sf_place *place = &plan->places[index];
+    const sf_part *parts;
+    sf_part one;
+    size_t n_parts = sf_node_parts(&plan->graph->nodes[place->root], &one, &parts);
+    SF_TRY(sf_backend_acquire_constant(plan->backends[place->side], parts, n_parts,
+                                       &place->buffer));
+    if (!sf_backend_has_host_memory(plan->backends[place->side]))
+        sf_plan_let_constant_go(plan, index);
+    return SF_OK;
+}
+
+/* All memory that is not there: everything at first, later what went while the plan rested. */
 static sf_status allocate(sf_plan *plan) {
     for (size_t i = 0; i < plan->n_places; i++) {
         sf_place *place = &plan->places[i];
-        if (place->kind == SF_PLACE_ARENA) {
+        if (place->kind == SF_PLACE_ARENA)
             SF_TRY(get_arena(plan, place->side, &place->buffer));
-            continue;
-        }
-        SF_TRY(sf_backend_acquire_constant(plan->backends[place->side],
-                                           plan->graph->nodes[place->root].data, place->bytes,
-                                           &place->buffer));
-        if (!sf_backend_has_host_memory(plan->backends[place->side]))
-            sf_plan_let_constant_go(plan, (int)i);
+        else if (place->kind == SF_PLACE_CONSTANT && !place->buffer && !place->offloaded)
+            SF_TRY(bring_constant(plan, (int)i));
     }
+    if (plan->slot_bytes && !plan->slots)
+        SF_TRY(sf_backend_buffer_new(plan->backends[SF_SIDE_BACKEND], 2 * plan->slot_bytes,
+                                     &plan->slots));
     return SF_OK;
 }
 
@@ -129,8 +149,11 @@ static sf_status prepare(sf_plan *plan) {
     return SF_OK;
 }
 
+/* With offloading the plan rests from the start: its weights come when it is first at work. */
 sf_status sf_plan_resolve(sf_plan *plan) {
-    SF_TRY(allocate(plan));
+    plan->rests = offloads(plan, SF_SIDE_BACKEND);
+    if (!plan->rests)
+        SF_TRY(allocate(plan));
     point_all(plan);
     return prepare(plan);
 }
@@ -153,11 +176,34 @@ static void free_arenas(sf_plan *plan) {
     }
 }
 
+/* On one side; with host memory there is nothing to give back. */
+static void release_constants(sf_plan *plan, sf_side side) {
+    for (size_t i = 0; i < plan->n_places; i++) {
+        sf_place *place = &plan->places[i];
+        const sf_part *parts;
+        sf_part one;
+        if (place->kind != SF_PLACE_CONSTANT || place->side != side || !place->buffer)
+            continue;
+        size_t n_parts = sf_node_parts(&plan->graph->nodes[place->root], &one, &parts);
+        sf_backend_release_constant(plan->backends[side], parts, n_parts);
+        place->buffer = NULL;
+    }
+}
+
+static void free_slots(sf_plan *plan) {
+    if (plan->slots)
+        sf_backend_buffer_free(plan->backends[SF_SIDE_BACKEND], plan->slots);
+    plan->slots = NULL;
+}
+
 void sf_plan_rest(sf_plan *plan) {
     if (!plan || plan->options.no_memory || plan->rests)
         return;
     wait_for_backends(plan);
     free_arenas(plan);
+    free_slots(plan);
+    if (offloads(plan, SF_SIDE_BACKEND))
+        release_constants(plan, SF_SIDE_BACKEND);
     for (int i = 0; i < plan->n_inputs; i++)
         plan->held[i] = false;
     plan->due = SF_PACE_ONCE;
@@ -167,9 +213,7 @@ void sf_plan_rest(sf_plan *plan) {
 sf_status sf_plan_wake(sf_plan *plan) {
     if (!plan->rests)
         return SF_OK;
-    for (size_t i = 0; i < plan->n_places; i++)
-        if (plan->places[i].kind == SF_PLACE_ARENA)
-            SF_TRY(get_arena(plan, plan->places[i].side, &plan->places[i].buffer));
+    SF_TRY(allocate(plan));
     point_all(plan);
     plan->rests = false;
     return SF_OK;
@@ -187,11 +231,8 @@ void sf_plan_release(sf_plan *plan) {
         if (entry->release)
             entry->release(plan->backends[step->side]->instance, step->prepared);
     }
-    for (size_t i = 0; i < plan->n_places; i++) {
-        const sf_place *place = &plan->places[i];
-        if (place->kind == SF_PLACE_CONSTANT && place->buffer)
-            sf_backend_release_constant(plan->backends[place->side],
-                                        plan->graph->nodes[place->root].data, place->bytes);
-    }
+    for (int side = 0; side < SF_N_SIDES; side++)
+        release_constants(plan, (sf_side)side);
+    free_slots(plan);
     free_arenas(plan);
 }

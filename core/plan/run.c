@@ -87,6 +87,16 @@ static sf_status run_observed(sf_plan *plan, size_t s) {
     return SF_OK;
 }
 
+static sf_status run_due_step(sf_plan *plan, size_t s, size_t end, sf_pace due) {
+    const sf_step *step = &plan->steps[s];
+    if (step->uploads)
+        SF_TRY(sf_plan_before_step(plan, s, end, due));
+    SF_TRY(plan->observer.before ? run_observed(plan, s) : run_step(plan, step));
+    if (step->uploads)
+        SF_TRY(sf_plan_after_step(plan, s, end, due));
+    return step->streams ? stream(plan, s) : SF_OK;
+}
+
 /*
  * Runs those of steps first .. end - 1 that have at least the pace `due`. Other plans may have kept the backend busy before; the fallback is
  * through when a run ends, so that the caller has to do with the backend alone.
@@ -94,13 +104,11 @@ static sf_status run_observed(sf_plan *plan, size_t s) {
 static sf_status run_steps(sf_plan *plan, size_t first, size_t end, sf_pace due) {
     sf_status status = SF_OK;
     plan->busy[SF_SIDE_BACKEND] = true;
+    if (plan->slot_bytes)
+        status = sf_plan_begin_uploads(plan, first, end, due);
     for (size_t s = first; s < end && status == SF_OK; s++)
-        if (plan->steps[s].pace >= due) {
-            status =
-                plan->observer.before ? run_observed(plan, s) : run_step(plan, &plan->steps[s]);
-            if (plan->steps[s].streams && status == SF_OK)
-                status = stream(plan, s);
-        }
+        if (plan->steps[s].pace >= due)
+            status = run_due_step(plan, s, end, due);
     sf_status waited = wait_for(plan, SF_SIDE_FALLBACK);
     return status != SF_OK ? status : waited;
 }

@@ -165,6 +165,9 @@ void sf_plan_let_weights_go(const sf_plan *plan, size_t s) {
 }
 
 void sf_plan_let_constant_go(const sf_plan *plan, int place) {
-    const sf_node *node = &plan->graph->nodes[plan->places[place].root];
-    sf_tensors_advise(weights_of(plan), node->data, (size_t)plan->places[place].bytes, false);
+    const sf_part *parts;
+    sf_part one;
+    size_t n_parts = sf_node_parts(&plan->graph->nodes[plan->places[place].root], &one, &parts);
+    for (size_t i = 0; i < n_parts; i++)
+        sf_tensors_advise(weights_of(plan), parts[i].data, (size_t)parts[i].bytes, false);
 }

@@ -117,6 +117,8 @@ static const struct bad_field {
     {TEXT_CONFIG, "hidden_act", "\"wiggle\"", "wiggle"},
     {TEXT_CONFIG, "vocab_size", "100", "token_embedding"},
     {TEXT_CONFIG, "max_position_embeddings", "5", "5"},
+    {"model/tokenizer/vocab.json", "a</w>", "5000",
+     "the tokenizer gives the id 5000; the text encoder's vocab_size is 523"},
     {VAE_CONFIG, "_class_name", "\"AutoencoderMystery\"", "AutoencoderMystery"},
     {VAE_CONFIG, "latent_channels", "1152921504606846976", "latent_channels"},
     {VAE_CONFIG, "latent_channels", "8", "8"},

@@ -231,6 +231,93 @@ START_TEST(what_is_fused) {
 }
 END_TEST
 
+/* ---- a residual through a reshape, on a device with memory of its own ---- */
+
+static sf_value tokens(sf_value x) {
+    return sf_reshape(graph, x, SF_DIMS(1, 6, 4));
+}
+
+static sf_value image(sf_value x) {
+    return sf_reshape(graph, x, SF_DIMS(1, 2, 3, 4));
+}
+
+static sf_value tokens_and_image(sf_value x) {
+    return sf_add(graph, image(linear(tokens(x))), x);
+}
+
+static sf_value activated_tokens(sf_value x) {
+    return sf_add(graph, image(act(linear(tokens(x)))), x);
+}
+
+static sf_value image_first(sf_value x) {
+    return sf_add(graph, x, image(linear(tokens(x))));
+}
+
+static sf_value late_image(sf_value x) {
+    sf_value y = image(linear(tokens(x)));
+    return sf_add(graph, y, sf_unary(graph, SF_OP_tanh, x));
+}
+
+static sf_value turned_image(sf_value x) {
+    sf_value turned = sf_permute(graph, sf_unary(graph, SF_OP_tanh, x), (const int[]){0, 1, 2, 3});
+    return sf_add(graph, image(linear(tokens(x))), turned);
+}
+
+static sf_value tokens_twice(sf_value x) {
+    sf_value y = linear(tokens(x));
+    return sf_multiply(graph, sf_add(graph, image(y), x), image(y));
+}
+
+static sf_value smaller_residual(sf_value x) {
+    return sf_add(graph, image(linear(tokens(x))), sf_slice(graph, x, 1, 0, 1));
+}
+
+static const struct {
+    const char *name;
+    sf_value (*build)(sf_value x);
+    size_t n_steps, n_fused;
+} view_fusions[] = {
+    {"reshape(linear) + x", tokens_and_image, 1, 1},
+    {"reshape(silu(linear)) + x", activated_tokens, 1, 2},
+    {"x + reshape(linear)", image_first, 2, 0},
+    {"the residual is computed after the product", late_image, 3, 0},
+    {"the residual is a view", turned_image, 3, 0},
+    {"the product is used twice", tokens_twice, 3, 0},
+    {"a broadcast", smaller_residual, 2, 0},
+};
+
+static sf_plan *view_plan(int i, sf_backend *backend) {
+    ck_ok(ctx, sf_graph_new(ctx, NULL, &graph));
+    sf_output(graph, "y", view_fusions[i].build(input("x", SF_DIMS(1, 2, 3, 4))));
+    return make_plan(ctx, graph, backend, NULL, false);
+}
+
+START_TEST(what_is_fused_through_a_reshape) {
+    float x[24];
+    void *wanted, *got;
+    sf_backend *device = device_backend(reference, "device");
+    sf_graph_free(graph);
+    for (int i = 0; i < 24; i++)
+        x[i] = 0.3f * (float)(i % 7) - 1;
+    sf_plan *fused = view_plan(_i, device), *plain = view_plan(_i, reference);
+    const sf_plan_stats *stats = sf_plan_get_stats(fused);
+    ck_assert_msg(
+        stats->n_steps == view_fusions[_i].n_steps && stats->n_fused == view_fusions[_i].n_fused,
+        "%s: %zu steps, %zu fused", view_fusions[_i].name, stats->n_steps, stats->n_fused);
+    run_plan(ctx, plain, (const void *const[]){x}, &wanted);
+    run_plan(ctx, fused, (const void *const[]){x}, &got);
+    check_floats(got, wanted, 24);
+    free(wanted);
+    free(got);
+    check_plan_memory(fused);
+    sf_plan_free(fused);
+    sf_plan_free(plain);
+    free(device);
+}
+END_TEST
+
+/* ---- what a backend lacks ---- */
+
 static int supports_no_activation(const sf_op_call *call) {
     return ((const sf_linear_attributes *)call->attributes)->activation == SF_ACTIVATION_NONE;
 }
@@ -267,6 +354,8 @@ Suite *suite_core_plan_fusion(void) {
     TCase *tcase = tcase_create("plan");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, what_is_fused, 0, sizeof fusions / sizeof *fusions);
+    tcase_add_loop_test(tcase, what_is_fused_through_a_reshape, 0,
+                        sizeof view_fusions / sizeof *view_fusions);
     tcase_add_test(tcase, only_what_the_backend_has_is_fused);
     suite_add_tcase(suite, tcase);
     return suite;

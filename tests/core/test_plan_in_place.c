@@ -106,7 +106,8 @@ static sf_value turned(sf_value x) {
 /* a + a turned: one operand lies as the output does, the other does not. */
 static sf_value itself_turned(sf_value x) {
     sf_value a = sf_reshape(graph, sf_slice(graph, fresh(x), 1, 0, 2), SF_DIMS(1, 2, 5, 4));
-    a = sf_softmax(graph, sf_reshape(graph, sf_slice(graph, a, 2, 0, 4), SF_DIMS(2, 4, 4)));
+    a = sf_copy(graph, sf_reshape(graph, sf_slice(graph, a, 2, 0, 4), SF_DIMS(2, 4, 4)));
+    a = sf_softmax(graph, a);
     return sf_add(graph, a, sf_permute(graph, a, (const int[]){0, 2, 1}));
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "plugins/registry.h"
+#include "tests/backends/gpu/opencl_test.h"
 #include "tests/plugins/fake.h"
 #include "tests/plugins/plugins.h"
 #include "tests/support/plans.h"
@@ -270,6 +271,20 @@ START_TEST(host_memory_and_runs_that_return_early) {
 }
 END_TEST
 
+/* ---- on a device ---- */
+
+START_TEST(on_opencl_they_give_it_too) {
+    sf_context *ctx = opencl_context(0);
+    for (int i = 0; i < SEEDS_A_RUN; i++) {
+        sample s;
+        sample_setup(&s, ctx, (uint64_t)(1000 + _i * SEEDS_A_RUN + i));
+        check_new_plan(&s, ctx->backend, ctx->fallback, i % 2, "on opencl", 1e-4f);
+        sample_teardown(&s);
+    }
+    sf_context_free(ctx);
+}
+END_TEST
+
 Suite *suite_core_plan_random(void) {
     Suite *suite = suite_create("core_plan_random");
     TCase *tcase = tcase_create("random graphs");
@@ -279,6 +294,7 @@ Suite *suite_core_plan_random(void) {
                         N_SEEDS / SEEDS_A_RUN);
     tcase_add_loop_test(tcase, a_device_with_memory_of_its_own, 0, N_SEEDS / SEEDS_A_RUN);
     tcase_add_loop_test(tcase, host_memory_and_runs_that_return_early, 0, N_SEEDS / SEEDS_A_RUN);
+    opencl_add_test(tcase, on_opencl_they_give_it_too, 2);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -1,6 +1,7 @@
 /*
  * Components against diffusers and transformers: every case in tests/data/models (see
- * tests/oracle/make_model_goldens.py), on the reference and on the cpu plugin with each instruction set.
+ * tests/oracle/make_model_goldens.py), on the reference, on the cpu plugin with each instruction set, and on
+ * the opencl plugin.
  *
  * Tolerance: that of DESIGN.md for a whole component, |a - b| <= 1e-4 + 1e-3 |b|. Both sides round
  * f32 in their own order, and small groups of norms amplify it: the largest error here is a fifth
@@ -13,6 +14,7 @@
 
 #include "core/tensor.h"
 #include "models/component.h"
+#include "tests/backends/gpu/opencl_test.h"
 #include "tests/models/golden.h"
 #include "tests/support/backends.h"
 #include "tests/support/support.h"
@@ -87,11 +89,15 @@ static void check_close(const struct golden_case *c, const char *name, const sf_
                       c->component, (long long)i, name, (double)a[i], (double)b[i]);
 }
 
-START_TEST(as_the_oracle) {
-    const struct golden_case *c = &cases[_i % N_CASES];
+/* What opencl lacks runs on the fallback. */
+static void open_opencl(void) {
+    ctx = opencl_context(0);
+    backend = "opencl";
+}
+
+static void check_case(const struct golden_case *c) {
     struct golden golden;
     sf_tensors *outputs = NULL;
-    open_backend(_i / N_CASES);
     sf_component *component = open_case(c, &golden);
     ck_ok(ctx, sf_component_run(component, golden.inputs, &outputs));
     ck_assert_int_eq(sf_tensors_count(outputs), sf_tensors_count(golden.outputs));
@@ -102,6 +108,18 @@ START_TEST(as_the_oracle) {
     sf_tensors_free(outputs);
     sf_component_free(component);
     golden_clear(&golden);
+}
+
+START_TEST(as_the_oracle) {
+    open_backend(_i / N_CASES);
+    check_case(&cases[_i % N_CASES]);
+    test_context_free(ctx);
+}
+END_TEST
+
+START_TEST(as_the_oracle_on_opencl) {
+    open_opencl();
+    check_case(&cases[_i]);
     test_context_free(ctx);
 }
 END_TEST
@@ -159,6 +177,15 @@ START_TEST(bf16_activations) {
 }
 END_TEST
 
+/* What runs on the fallback is not fused, and rounds once more between two ops. */
+START_TEST(half_activations_on_opencl) {
+    open_opencl();
+    check_half(_i ? SF_BF16 : SF_F16, true, 0.9998);
+    check_half(_i ? SF_BF16 : SF_F16, false, _i ? 0.99 : 0.9996);
+    test_context_free(ctx);
+}
+END_TEST
+
 Suite *suite_models_goldens(void) {
     Suite *suite = suite_create("models_goldens");
     TCase *tcase = tcase_create("goldens");
@@ -167,5 +194,10 @@ Suite *suite_models_goldens(void) {
     tcase_add_loop_test(tcase, f16_activations, 0, test_n_backends());
     tcase_add_loop_test(tcase, bf16_activations, 0, test_n_backends());
     suite_add_tcase(suite, tcase);
+    TCase *opencl = tcase_create("opencl");
+    tcase_set_timeout(opencl, 300);
+    opencl_add_test(opencl, as_the_oracle_on_opencl, N_CASES);
+    opencl_add_test(opencl, half_activations_on_opencl, 2);
+    suite_add_tcase(suite, opencl);
     return suite;
 }

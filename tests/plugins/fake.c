@@ -21,6 +21,7 @@
 #define MOST_BYTES    (UINT64_C(1) << 30) /* the memory of the device */
 #define MOST_QUEUED   64
 #define MOST_OPERANDS 9
+#define MOST_PENDING  32
 
 static fake_state state = {.workspace = 100};
 
@@ -41,8 +42,18 @@ typedef struct queued {
     void (*compute)(struct backend *b, const sf_op_call *call);
 } queued;
 
+/* An upload beside the runs that has not taken place yet. */
+typedef struct pending_upload {
+    void *handle;
+    uint64_t offset, bytes;
+    const void *source;
+    uint32_t slot;
+} pending_upload;
+
 typedef struct backend {
     const sf_host *host;
+    pending_upload pending[MOST_PENDING];
+    int n_pending;
     int has_host_memory;
     queued queue[MOST_QUEUED];
     int n_queued;
@@ -163,9 +174,56 @@ static sf_status download(void *instance, void *destination, void *handle, uint6
     return SF_OK;
 }
 
+/* ---- uploads beside the runs ---- */
+
+static void finish_upload(backend *b, const pending_upload *pending) {
+    unsigned char *to = reach(b, pending->handle, pending->offset, pending->bytes);
+    if (to)
+        memcpy(to, pending->source, (size_t)pending->bytes);
+}
+
+/* Those of a slot, or all where slot is not one. */
+static void finish_uploads(backend *b, uint32_t slot) {
+    int n_left = 0;
+    for (int i = 0; i < b->n_pending; i++)
+        if (slot > 1 || b->pending[i].slot == slot)
+            finish_upload(b, &b->pending[i]);
+        else
+            b->pending[n_left++] = b->pending[i];
+    b->n_pending = n_left;
+}
+
+static sf_status start_upload(void *instance, uint32_t slot, void *handle, uint64_t offset,
+                              const void *source, uint64_t bytes) {
+    backend *b = instance;
+    const pending_upload pending = {handle, offset, bytes, source, slot};
+    sf_status status = fail_as(b, &state.fail_upload, "bus");
+    if (status != SF_OK)
+        return status;
+    if (slot > 1 || b->n_pending == MOST_PENDING)
+        return b->host->fail(b->host, SF_ERROR_INTERNAL, "slot %u", slot);
+    state.n_background_uploads++;
+    state.upload_bytes += bytes;
+    drain(b);
+    if (state.late_uploads)
+        b->pending[b->n_pending++] = pending;
+    else
+        finish_upload(b, &pending);
+    return SF_OK;
+}
+
+/* What was asked for before does not see the upload. */
+static sf_status await_upload(void *instance, uint32_t slot) {
+    backend *b = instance;
+    drain(b);
+    finish_uploads(b, slot);
+    return SF_OK;
+}
+
 static sf_status synchronize(void *instance) {
     state.n_synchronizes++;
     drain(instance);
+    finish_uploads(instance, UINT32_MAX);
     return SF_OK;
 }
 
@@ -203,7 +261,7 @@ static sf_status probe(const sf_host *host, int index, sf_device_info *device) {
         return SF_ERROR_NOT_FOUND;
     memcpy(device->name, "Fake Accelerator", sizeof "Fake Accelerator");
     memcpy(device->types, "f32", sizeof "f32");
-    device->memory_bytes = 1000;
+    device->memory_bytes = MOST_BYTES;
     return SF_OK;
 }
 
@@ -433,6 +491,8 @@ const sf_plugin sf_plugin_fake = {
     .buffer_free = buffer_free,
     .upload = upload,
     .download = download,
+    .start_upload = start_upload,
+    .await_upload = await_upload,
 };
 
 const sf_plugin sf_plugin_lazy = {

@@ -11,6 +11,7 @@ typedef enum fake_failure { FAKE_FINE, FAKE_MESSAGE, FAKE_SILENT, FAKE_ODD_STATU
 
 typedef struct fake_state {
     long live_backends, live_buffers, live_prepared;
+    long n_background_uploads; /* beside the runs */
     long n_uploads, n_downloads, n_runs, n_synchronizes;
     uint64_t upload_bytes, download_bytes;
     long n_errors; /* addresses out of bounds, damaged memory, freed buffers: always 0 */
@@ -18,6 +19,12 @@ typedef struct fake_state {
     /* Set by tests: the next such call fails. */
     fake_failure fail_run, fail_upload, fail_buffer, fail_prepare;
     uint64_t workspace; /* bytes that linear asks for */
+
+    /*
+     * When uploads beside the runs take place: as late as a plan may count on, or as early as they may
+     * begin.
+     */
+    int late_uploads;
 } fake_state;
 
 /* Exported as "fake_state_get". */

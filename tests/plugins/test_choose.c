@@ -148,7 +148,9 @@ END_TEST
 START_TEST(auto_takes_the_highest_priority) {
     static const struct {
         const char *plugins, *got;
-    } cases[] = {{"reference cpu", "cpu"}, {"reference", "reference"}, {"cpu lazy", "lazy"}};
+    } cases[] = {{"reference cpu", "cpu"},       {"reference", "reference"},
+                 {"cpu lazy", "lazy"},           {"reference cpu modest", "cpu"},
+                 {"reference modest", "modest"}, {"modest fake", "fake"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         sf_context *ctx = plugin_context(test_plugins_alone(cases[i].plugins), NULL, 0);
         ck_ok(ctx, sf_context_open_backend(ctx));
@@ -291,13 +293,34 @@ START_TEST(the_list_describes_plugins_and_devices) {
         if (wanted[i].version)
             ck_assert_str_eq(infos[i].version, wanted[i].version);
     }
-    ck_assert_uint_eq(infos[0].memory_bytes, 1000);
+    ck_assert_uint_eq(infos[0].memory_bytes, 1 << 30);
     ck_assert_int_eq(fake()->live_backends, 0);
 
     ck_ok(ctx, sf_context_open_backend(ctx));
     ck_ok(ctx, sf_backend_list(ctx, &infos, &n));
     for (int i = 0; i < n; i++)
         ck_assert_int_eq(infos[i].selected, i == 1);
+    sf_context_free(ctx);
+}
+END_TEST
+
+/* A device's own priority stands for the plugin's; who names it gets it. */
+START_TEST(a_device_may_be_worth_less_than_its_plugin) {
+    sf_context *ctx = plugin_context(test_plugins_alone("modest cpu"), "modest", 0);
+    const sf_backend_info *infos;
+    int n;
+    ck_ok(ctx, sf_context_open_backend(ctx));
+    ck_assert_str_eq(ctx->backend->name, "modest");
+    ck_ok(ctx, sf_backend_list(ctx, &infos, &n));
+    ck_assert_int_eq(n, 3);
+    static const struct {
+        const char *name;
+        int priority;
+    } wanted[] = {{"modest:1", 60}, {"cpu", 10}, {"modest", 5}};
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < 3; k++)
+            if (strcmp(infos[i].name, wanted[k].name) == 0)
+                ck_assert_int_eq(infos[i].priority, wanted[k].priority);
     sf_context_free(ctx);
 }
 END_TEST
@@ -366,6 +389,7 @@ Suite *suite_plugins_choose(void) {
     tcase_add_test(tcase, the_current_folder_is_never_searched);
     tcase_add_test(tcase, the_first_file_of_a_name_counts);
     tcase_add_test(tcase, the_list_describes_plugins_and_devices);
+    tcase_add_test(tcase, a_device_may_be_worth_less_than_its_plugin);
     tcase_add_test(tcase, contexts_in_two_threads_run_at_once);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -215,7 +215,8 @@ START_TEST(the_list_is_complete) {
         ck_assert(*list[i]->title && *list[i]->description && list[i]->order > 0);
         ck_assert(list[i]->evaluations_per_step > 0);
         ck_assert_ptr_eq(&sf_sampler_class_find(list[i]->name)->info, list[i]);
-        ck_assert_ptr_eq(&sf_sampler_class_find(list[i]->class_name)->info, list[i]);
+        ck_assert_str_eq(sf_sampler_class_find(list[i]->class_name)->info.class_name,
+                         list[i]->class_name);
         for (int k = 0; k < i; k++)
             ck_assert_str_ne(list[k]->name, list[i]->name);
     }

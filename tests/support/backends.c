@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/cpu/isa/kernels.h"
 #include "tests/support/support.h"
 
 static const char *const sets[] = {
@@ -15,9 +14,20 @@ static const char *const sets[] = {
 
 #define N_SETS (int)(sizeof sets / sizeof *sets)
 
+const cpu_kernels *test_usable_kernels(int index) {
+    const char *wanted = getenv("SF_TEST_ISA");
+    const cpu_kernels *found = NULL, *kernels;
+    if (!wanted)
+        return cpu_usable_kernels(index);
+    for (int i = 0; (kernels = cpu_usable_kernels(i)); i++)
+        if (strcmp(wanted, "widest") == 0 || strcmp(wanted, kernels->name) == 0)
+            found = kernels;
+    return index == 0 ? found : NULL;
+}
+
 static bool is_usable(const char *set) {
     const cpu_kernels *kernels;
-    for (int i = 0; (kernels = cpu_usable_kernels(i)); i++)
+    for (int i = 0; (kernels = test_usable_kernels(i)); i++)
         if (strcmp(kernels->name, set) == 0)
             return true;
     return false;
@@ -25,7 +35,7 @@ static bool is_usable(const char *set) {
 
 int test_n_backends(void) {
     int n = 1;
-    while (cpu_usable_kernels(n - 1))
+    while (test_usable_kernels(n - 1))
         n++;
     return n;
 }
@@ -34,7 +44,7 @@ const char *test_backend_name(int index) {
     static char name[32];
     if (index == 0)
         return "reference";
-    snprintf(name, sizeof name, "cpu %s", cpu_usable_kernels(index - 1)->name);
+    snprintf(name, sizeof name, "cpu %s", test_usable_kernels(index - 1)->name);
     return name;
 }
 
@@ -55,7 +65,7 @@ sf_context *test_context_on(int index) {
         return open_strictly("reference");
     const char *set = getenv("SFUMATO_CPU_ISA");
     char *kept = set ? strdup(set) : NULL;
-    setenv("SFUMATO_CPU_ISA", cpu_usable_kernels(index - 1)->name, 1);
+    setenv("SFUMATO_CPU_ISA", test_usable_kernels(index - 1)->name, 1);
     sf_context *ctx = open_strictly("cpu");
     unsetenv("SFUMATO_CPU_ISA");
     if (kept)
@@ -72,7 +82,7 @@ void test_backends_tell(void) {
             printf(" %s", sets[i]);
         else
             n_lacking++;
-    printf("; %d not on this processor", n_lacking);
+    printf("; %d not on this processor or left out", n_lacking);
     for (int i = 0; i < N_SETS; i++)
         if (!is_usable(sets[i]))
             printf(" %s", sets[i]);

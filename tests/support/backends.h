@@ -5,7 +5,14 @@
 #ifndef SF_TESTS_SUPPORT_BACKENDS_H
 #define SF_TESTS_SUPPORT_BACKENDS_H
 
+#include "backends/cpu/isa/kernels.h"
 #include "sfumato.h"
+
+/*
+ * cpu_usable_kernels(), but where the environment has SF_TEST_ISA those of that name alone, or the last
+ * ones for "widest": for runs under a sanitizer, where all take too long.
+ */
+const cpu_kernels *test_usable_kernels(int index);
 
 /* They are numbered from 0, which is the reference, to below this. */
 int test_n_backends(void);

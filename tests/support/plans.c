@@ -1,6 +1,7 @@
 #include "tests/support/plans.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/plan/internal.h"
 #include "plugins/registry.h"
@@ -30,6 +31,55 @@ sf_backend *limit_backend(const sf_backend *backend, const char *name, bool (*ha
         if (!has((sf_op_id)op))
             limited->entries[op] = (sf_op_entry){.run = NULL};
     return limited;
+}
+
+/* ---- a device ---- */
+
+device_traffic device_uploads;
+
+static sf_status device_new(void *instance, uint64_t bytes, void **buffer) {
+    (void)instance;
+    *buffer = aligned_alloc(256, (size_t)(bytes / 256 + 1) * 256);
+    device_uploads.live_buffers += *buffer != NULL;
+    return *buffer ? SF_OK : SF_ERROR_MEMORY;
+}
+
+static void device_free(void *instance, void *buffer) {
+    (void)instance;
+    device_uploads.live_buffers--;
+    free(buffer);
+}
+
+static sf_status device_upload(void *instance, void *buffer, uint64_t offset, const void *source,
+                               uint64_t bytes) {
+    (void)instance;
+    memcpy((char *)buffer + offset, source, (size_t)bytes);
+    device_uploads.n_uploads++;
+    device_uploads.upload_bytes += bytes;
+    return SF_OK;
+}
+
+static sf_status device_download(void *instance, void *destination, void *buffer, uint64_t offset,
+                                 uint64_t bytes) {
+    (void)instance;
+    memcpy(destination, (const char *)buffer + offset, (size_t)bytes);
+    return SF_OK;
+}
+
+static bool has_all(sf_op_id op) {
+    (void)op;
+    return true;
+}
+
+sf_backend *device_backend(const sf_backend *backend, const char *name) {
+    sf_backend *device = limit_backend(backend, name, has_all);
+    device->plugin.flags &= ~SF_PLUGIN_HOST_MEMORY;
+    device->plugin.buffer_new = device_new;
+    device->plugin.buffer_free = device_free;
+    device->plugin.upload = device_upload;
+    device->plugin.download = device_download;
+    device->residents = NULL;
+    return device;
 }
 
 /* ---- plans ---- */

@@ -19,6 +19,19 @@ void close_backends(sf_context *ctx);
  */
 sf_backend *limit_backend(const sf_backend *backend, const char *name, bool (*has)(sf_op_id op));
 
+/*
+ * The backend as a device with memory of its own would be: its buffers are not what the host's data
+ * lies in. Freed with free(). device_uploads counts what goes there.
+ */
+sf_backend *device_backend(const sf_backend *backend, const char *name);
+
+typedef struct device_traffic {
+    long n_uploads, live_buffers;
+    uint64_t upload_bytes;
+} device_traffic;
+
+extern device_traffic device_uploads;
+
 /* A plan of the graph, which it takes over. It must succeed. */
 sf_plan *make_plan(sf_context *ctx, sf_graph *graph, sf_backend *backend, sf_backend *fallback,
                    bool no_fusion);

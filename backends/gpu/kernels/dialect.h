@@ -26,6 +26,7 @@
 typedef int gpu_int;
 typedef uint gpu_uint;
 typedef ulong gpu_ulong;
+typedef long gpu_long;
 typedef uchar gpu_byte;
 
 #define KERNEL(name)            __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void name
@@ -64,6 +65,7 @@ typedef uchar gpu_byte;
 typedef int gpu_int;
 typedef unsigned int gpu_uint;
 typedef unsigned long long gpu_ulong;
+typedef long long gpu_long;
 typedef unsigned char gpu_byte;
 
 #define KERNEL(name) extern "C" __global__ __launch_bounds__(GROUP) void name
@@ -103,6 +105,7 @@ typedef unsigned char gpu_byte;
 typedef int32_t gpu_int;
 typedef uint32_t gpu_uint;
 typedef uint64_t gpu_ulong;
+typedef int64_t gpu_long;
 
 #endif
 

@@ -24,6 +24,8 @@ typedef struct gpu_strides {
 FUNCTION gpu_uint element_at(gpu_dims dims, gpu_strides strides, gpu_uint i) {
     gpu_uint at = 0;
     for (int axis = GPU_MOST_DIMS - 1; axis > 0; axis--) {
+        if (dims.size[axis] == 1) /* for all work-items alike, and divisions are dear */
+            continue;
         gpu_uint rest = i / dims.size[axis];
         at += (i - rest * dims.size[axis]) * strides.step[axis];
         i = rest;

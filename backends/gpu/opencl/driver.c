@@ -3,6 +3,7 @@
  *
  * OpenCL 1.2 is all that it takes. Nothing is asked but a device's abilities, never a vendor's name.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,9 @@
 
 #define MOST_PLATFORMS 16
 #define MOST_DEVICES   64
+
+#define LEAST_GROUP 32 /* work-items; MOST_GROUP is what is tried first */
+#define MOST_GROUP  256
 
 /* "auto" prefers the cpu plugin (10) to an OpenCL device that is a processor. */
 #define PROCESSOR_PRIORITY 5
@@ -52,7 +56,7 @@ static const struct {
     ERROR(CL_INVALID_OPERATION),
     ERROR(CL_INVALID_BUFFER_SIZE),
 #undef ERROR
-    {-1001, "no platform: no OpenCL driver is installed"},
+    {-1001, "CL_PLATFORM_NOT_FOUND_KHR"},
 };
 
 const char *opencl_error_text(cl_int error) {
@@ -107,7 +111,10 @@ static void sort_devices(found_device *devices, cl_uint n_devices) {
         }
 }
 
-static sf_status find_device(const sf_host *host, int index, found_device *device) {
+/* Loaders and drivers set themselves up at the first call, and not all can have two at a time. */
+static pthread_mutex_t setting_up = PTHREAD_MUTEX_INITIALIZER;
+
+static sf_status find_device_alone(const sf_host *host, int index, found_device *device) {
     cl_platform_id platforms[MOST_PLATFORMS];
     found_device devices[MOST_DEVICES];
     cl_uint n_platforms = 0, n_devices = 0;
@@ -128,13 +135,14 @@ static sf_status find_device(const sf_host *host, int index, found_device *devic
     return SF_OK;
 }
 
-/* ---- describing them ---- */
-
-static bool has_extension(cl_device_id id, const char *name) {
-    char extensions[8192] = "";
-    clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL);
-    return strstr(extensions, name) != NULL;
+static sf_status find_device(const sf_host *host, int index, found_device *device) {
+    pthread_mutex_lock(&setting_up);
+    sf_status status = find_device_alone(host, index, device);
+    pthread_mutex_unlock(&setting_up);
+    return status;
 }
+
+/* ---- describing them ---- */
 
 static void describe(const found_device *found, sf_device_info *device) {
     char name[64] = "", driver[32] = "";
@@ -153,13 +161,13 @@ static void describe(const found_device *found, sf_device_info *device) {
 static uint32_t choose_group_size(cl_device_id id) {
     const char *wanted = secure_getenv("SFUMATO_OPENCL_GROUP");
     size_t most = 0;
-    uint32_t size = 256;
+    uint32_t size = MOST_GROUP;
     clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof most, &most, NULL);
     if (wanted && strtoul(wanted, NULL, 10) < most)
         most = strtoul(wanted, NULL, 10);
-    while (size >= 32 && size > most)
+    while (size >= LEAST_GROUP && size > most)
         size /= 2;
-    return size < 32 ? 0 : size;
+    return size < LEAST_GROUP ? 0 : size;
 }
 
 static sf_status check_usable(const sf_host *host, cl_device_id id) {
@@ -171,7 +179,8 @@ static sf_status check_usable(const sf_host *host, cl_device_id id) {
     if (!compiler)
         return host->fail(host, SF_ERROR_BACKEND, "its driver has no compiler");
     if (!choose_group_size(id))
-        return host->fail(host, SF_ERROR_BACKEND, "it runs groups of fewer than 32 work-items");
+        return host->fail(host, SF_ERROR_BACKEND, "it runs groups of fewer than %d work-items",
+                          LEAST_GROUP);
     return SF_OK;
 }
 
@@ -190,7 +199,9 @@ static sf_status open_queue(gpu_device *device) {
     cl_int error;
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
                                                 (cl_context_properties)device->platform, 0};
+    pthread_mutex_lock(&setting_up);
     device->context = clCreateContext(properties, 1, &device->id, NULL, NULL, &error);
+    pthread_mutex_unlock(&setting_up);
     if (error != CL_SUCCESS)
         return opencl_check(device->host, error, "a context");
     device->queue = clCreateCommandQueue(device->context, device->id, 0, &error);
@@ -207,8 +218,8 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
         return SF_ERROR_MEMORY;
     *made = (gpu_device){.host = host, .platform = found.platform, .id = found.id};
     clGetDeviceInfo(found.id, CL_DEVICE_NAME, sizeof made->name - 1, made->name, NULL);
-    made->has_half = has_extension(found.id, "cl_khr_fp16");
-    made->abilities = (gpu_abilities){.group_size = choose_group_size(found.id)};
+    made->abilities = (gpu_abilities){.group_size = choose_group_size(found.id),
+                                      .least_product = opencl_least_product()};
     status = check_usable(host, found.id);
     if (status == SF_OK)
         status = open_queue(made);
@@ -219,17 +230,32 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
     return status;
 }
 
-void gpu_driver_close(gpu_device *device) {
-    if (device->queue) {
-        clFinish(device->queue);
-        clReleaseCommandQueue(device->queue);
-    }
+/* The driver keeps what launched kernels still need. */
+static void forget_programs(gpu_device *device) {
     for (int i = 0; i < GPU_N_KERNELS; i++)
         if (device->kernels[i])
             clReleaseKernel(device->kernels[i]);
     for (int i = 0; i < OPENCL_N_SOURCES; i++)
         if (device->programs[i])
             clReleaseProgram(device->programs[i]);
+    memset(device->kernels, 0, sizeof device->kernels);
+    memset(device->programs, 0, sizeof device->programs);
+}
+
+void gpu_driver_close(gpu_device *device) {
+    if (device->queue) {
+        clFinish(device->queue);
+        opencl_close_library(device);
+        clReleaseCommandQueue(device->queue);
+    }
+    if (device->uploads) {
+        clFinish(device->uploads);
+        clReleaseCommandQueue(device->uploads);
+    }
+    for (int i = 0; i < GPU_N_SLOTS; i++)
+        if (device->uploaded[i])
+            clReleaseEvent(device->uploaded[i]);
+    forget_programs(device);
     if (device->context)
         clReleaseContext(device->context);
     device->host->resize(device->host, device, 0);
@@ -278,7 +304,50 @@ sf_status gpu_driver_download(gpu_device *device, void *destination, gpu_place f
 }
 
 sf_status gpu_driver_synchronize(gpu_device *device) {
-    return opencl_check(device->host, clFinish(device->queue), "waiting for the device");
+    cl_int error = clFinish(device->queue);
+    if (error == CL_SUCCESS && device->uploads)
+        error = clFinish(device->uploads);
+    return opencl_check(device->host, error, "waiting for the device");
+}
+
+/* ---- uploads beside the runs: a queue of their own, and events between the two ---- */
+
+/* An upload to the slot that begins when all that is in the main queue now is done. */
+static cl_int enqueue_upload(gpu_device *device, gpu_place to, const void *source, uint64_t bytes,
+                             cl_event *done) {
+    cl_event before;
+    cl_int error = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &before);
+    if (error != CL_SUCCESS)
+        return error;
+    error = clFlush(device->queue);
+    if (error == CL_SUCCESS)
+        error = clEnqueueWriteBuffer(device->uploads, to.memory, CL_FALSE, (size_t)to.offset,
+                                     (size_t)bytes, source, 1, &before, done);
+    clReleaseEvent(before);
+    return error;
+}
+
+sf_status gpu_driver_start_upload(gpu_device *device, uint32_t slot, gpu_place to,
+                                  const void *source, uint64_t bytes) {
+    cl_int error = CL_SUCCESS;
+    cl_event done = NULL;
+    if (!device->uploads)
+        device->uploads = clCreateCommandQueue(device->context, device->id, 0, &error);
+    if (error == CL_SUCCESS)
+        error = enqueue_upload(device, to, source, bytes, &done);
+    if (error != CL_SUCCESS)
+        return opencl_check(device->host, error, "copying to the device beside its work");
+    if (device->uploaded[slot])
+        clReleaseEvent(device->uploaded[slot]);
+    device->uploaded[slot] = done;
+    return opencl_check(device->host, clFlush(device->uploads), "copying to the device");
+}
+
+sf_status gpu_driver_await_upload(gpu_device *device, uint32_t slot) {
+    if (!device->uploaded[slot])
+        return SF_OK;
+    cl_int error = clEnqueueBarrierWithWaitList(device->queue, 1, &device->uploaded[slot], NULL);
+    return opencl_check(device->host, error, "waiting for a copy to the device");
 }
 
 /* ---- work ---- */
@@ -292,11 +361,9 @@ static const struct {
 #include "backends/gpu/kernels/kernels.def"
 };
 
-sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel) {
+static sf_status make_kernel(gpu_device *device, gpu_kernel kernel) {
     cl_program *program = &device->programs[kernels[kernel].source];
     cl_int error;
-    if (device->kernels[kernel])
-        return SF_OK;
     if (!*program) {
         sf_status status = opencl_build_program(device, kernels[kernel].source, program);
         if (status != SF_OK)
@@ -304,6 +371,46 @@ sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel) {
     }
     device->kernels[kernel] = clCreateKernel(*program, kernels[kernel].name, &error);
     return opencl_check(device->host, error, kernels[kernel].name);
+}
+
+/* Whether the device runs the kernel in groups of the present size; *most is what it can. */
+static bool takes_groups(const gpu_device *device, gpu_kernel kernel, size_t *most) {
+    cl_int error = clGetKernelWorkGroupInfo(device->kernels[kernel], device->id,
+                                            CL_KERNEL_WORK_GROUP_SIZE, sizeof *most, most, NULL);
+    return error != CL_SUCCESS || *most >= device->abilities.group_size;
+}
+
+/* Compiles all that was compiled again, for groups of half the size. */
+static sf_status halve_groups(gpu_device *device, gpu_kernel kernel, size_t most) {
+    bool was_made[GPU_N_KERNELS];
+    uint32_t size = device->abilities.group_size / 2;
+    if (size < LEAST_GROUP)
+        return device->host->fail(device->host, SF_ERROR_BACKEND,
+                                  "%s runs the kernel %s in groups of at most %zu; it takes %d",
+                                  device->name, kernels[kernel].name, most, LEAST_GROUP);
+    device->host->log(device->host, SF_LOG_INFO,
+                      "%s runs the kernel %s in groups of at most %zu: all are compiled for %u",
+                      device->name, kernels[kernel].name, most, (unsigned)size);
+    for (int i = 0; i < GPU_N_KERNELS; i++)
+        was_made[i] = device->kernels[i] != NULL;
+    forget_programs(device);
+    device->abilities.group_size = size;
+    sf_status status = SF_OK;
+    for (int i = 0; i < GPU_N_KERNELS && status == SF_OK; i++)
+        if (was_made[i])
+            status = make_kernel(device, (gpu_kernel)i);
+    return status;
+}
+
+/* A kernel that takes many registers may have room for fewer work-items than the device in general. */
+sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel) {
+    size_t most = 0;
+    if (device->kernels[kernel])
+        return SF_OK;
+    sf_status status = make_kernel(device, kernel);
+    while (status == SF_OK && !takes_groups(device, kernel, &most))
+        status = halve_groups(device, kernel, most);
+    return status;
 }
 
 static cl_int set_arguments(cl_kernel kernel, const gpu_launch *launch) {

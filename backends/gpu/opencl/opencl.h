@@ -16,18 +16,29 @@ typedef enum opencl_source {
     OPENCL_N_SOURCES
 } opencl_source;
 
+/* Whether CLBlast works on the device, as far as is known. */
+typedef enum opencl_library {
+    OPENCL_LIBRARY_UNTRIED,
+    OPENCL_LIBRARY_READY,
+    OPENCL_LIBRARY_FAILED,
+} opencl_library;
+
 struct gpu_device {
     const sf_host *host;
     cl_platform_id platform;
     cl_device_id id;
     cl_context context;
     cl_command_queue queue;
+    cl_command_queue uploads;       /* made at the first upload beside the runs */
+    cl_event uploaded[GPU_N_SLOTS]; /* the last upload of each slot, NULL: none */
     gpu_abilities abilities;
-    bool has_half; /* computes with f16: the library can */
     cl_program programs[OPENCL_N_SOURCES];
     cl_kernel kernels[GPU_N_KERNELS];
     uint64_t n_builds;
+    opencl_library library[2]; /* for one product, for a batch */
     bool told_of_warming;
+    cl_mem padded; /* owned: where the library pads matrices */
+    size_t padded_bytes;
     char name[128];
 };
 
@@ -43,6 +54,10 @@ sf_status opencl_check(const sf_host *host, cl_int error, const char *what);
 
 /* The program of a file, from the cache or compiled. Failures have the compiler's log. */
 sf_status opencl_build_program(gpu_device *device, opencl_source source, cl_program *program);
+
+/* gpu_abilities.least_product, by SFUMATO_OPENCL_BLAS: "never", "always", or else as a rule. */
+uint64_t opencl_least_product(void);
+void opencl_close_library(gpu_device *device);
 
 /* ---- the cache of compiled programs (cache.c) ---- */
 

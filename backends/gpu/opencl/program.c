@@ -2,21 +2,30 @@
  * Programs: a file of kernels compiled for the device, or taken from the cache.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backends/gpu/opencl/opencl.h"
 
-/* Division and square root are rounded as in C where the device can. PROCESSOR: kernels/dialect.h. */
+#define OPTIONS_BYTES 1024
+
+/*
+ * Division and square root are rounded as in C where the device can. PROCESSOR: kernels/dialect.h.
+ * SFUMATO_OPENCL_OPTIONS comes last: options of the driver's compiler, for those who look into it.
+ */
 static void build_options(const gpu_device *device, char *options, size_t bytes) {
+    const char *more = secure_getenv("SFUMATO_OPENCL_OPTIONS");
     cl_device_fp_config config = 0;
     cl_device_type type = 0;
     clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
     clGetDeviceInfo(device->id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
-    snprintf(options, bytes, "-cl-std=CL1.2 -DGROUP=%u%s%s", (unsigned)device->abilities.group_size,
+    snprintf(options, bytes, "-cl-std=CL1.2 -DGROUP=%u%s%s%s%s",
+             (unsigned)device->abilities.group_size,
              type & CL_DEVICE_TYPE_CPU ? " -DPROCESSOR" : "",
              config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
                  ? " -cl-fp32-correctly-rounded-divide-sqrt"
-                 : "");
+                 : "",
+             more ? " " : "", more ? more : "");
 }
 
 /* "kernel file copy.cl, device NAME: CL_BUILD_PROGRAM_FAILURE" and the compiler's log. */
@@ -97,7 +106,7 @@ static sf_status compile_program(gpu_device *device, opencl_source source, const
 }
 
 sf_status opencl_build_program(gpu_device *device, opencl_source source, cl_program *program) {
-    char options[128];
+    char options[OPTIONS_BYTES];
     build_options(device, options, sizeof options);
     opencl_cache_key key = opencl_cache_key_of(device, opencl_texts[source], options);
     if (load_program(device, &key, options, program))

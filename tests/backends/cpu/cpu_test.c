@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/support/backends.h"
+
 static sf_status host_fail(const sf_host *host, sf_status status, const char *format, ...) {
     cpu_test *test = host->user;
     va_list arguments;
@@ -17,7 +19,7 @@ static sf_status host_fail(const sf_host *host, sf_status status, const char *fo
 }
 
 bool cpu_test_open(cpu_test *test, int set, int n_threads) {
-    const cpu_kernels *kernels = cpu_usable_kernels(set);
+    const cpu_kernels *kernels = test_usable_kernels(set);
     if (!kernels)
         return false;
     *test = (cpu_test){.host = {.struct_size = sizeof test->host, .user = test, .fail = host_fail},

@@ -1,6 +1,7 @@
 /*
  * Plugins whose descriptor is right and whose devices are not.
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "tests/plugins/hostile/hostile.h"
@@ -95,6 +96,18 @@ HOSTILE(probe_silent) = {HOSTILE_COMMON(probe_silent), .probe = probe_silently};
 HOSTILE(no_device) = {HOSTILE_COMMON(no_device), .probe = probe_nothing};
 HOSTILE(endless) = {HOSTILE_COMMON(endless), .probe = probe_everything};
 HOSTILE(half_broken) = {HOSTILE_COMMON(half_broken), .probe = probe_second_broken};
+
+/* A plugin of high priority whose device 0 is worth less, as a processor behind a plugin for GPUs. */
+static sf_status probe_modest(const sf_host *host, int index, sf_device_info *device) {
+    (void)host;
+    memcpy(device->name, "modest one", sizeof "modest one");
+    if (device->struct_size >= offsetof(sf_device_info, priority) + sizeof device->priority)
+        device->priority = index == 0 ? 5 : 0;
+    return index < 2 ? SF_OK : SF_ERROR_NOT_FOUND;
+}
+
+HOSTILE(modest) = {HOSTILE_COMMON(modest), .priority = 60, .probe = probe_modest, .open = open_fine,
+                   .close = close_nothing};
 
 /* ---- scratch memory that nobody has ---- */
 

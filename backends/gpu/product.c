@@ -1,0 +1,230 @@
+/*
+ * Products of matrices: who computes them. See product.h.
+ */
+#include "backends/gpu/product.h"
+#include "backends/gpu/kernels/few_rows.h"
+#include "backends/gpu/kernels/finish.h"
+#include "backends/gpu/kernels/product.h"
+
+/* ---- from calls ---- */
+
+static int32_t type_or_absent(const sf_tensor_desc *tensor) {
+    return ref_is_present(tensor) ? gpu_type_of(tensor) : GPU_ABSENT;
+}
+
+gpu_epilogue gpu_epilogue_of(const sf_op_call *call, int32_t activation) {
+    const sf_tensor_desc *bias = ref_input(call, 2);
+    return (gpu_epilogue){
+        .scale = 1,
+        .function = activation,
+        .bias_type = type_or_absent(bias),
+        .residual_type = type_or_absent(ref_input(call, 3)),
+        .y_type = gpu_type_of(call->output),
+        .bias_stride = ref_is_present(bias) ? (gpu_uint)bias->strides[0] : 0,
+    };
+}
+
+gpu_factor gpu_factor_of(const sf_tensor_desc *tensor) {
+    sf_tensor_desc batch = *tensor;
+    int rank = tensor->n_dims;
+    batch.n_dims = rank - 2;
+    return (gpu_factor){
+        .place = gpu_place_of(tensor),
+        .dtype = tensor->dtype,
+        .batch = gpu_strides_of(&batch),
+        .row_stride = tensor->strides[rank - 2],
+        .k_stride = tensor->strides[rank - 1],
+    };
+}
+
+/* The dimensions from `first` on, without the last one, as one of *rows rows that far apart. */
+static bool folds(const sf_tensor_desc *x, int first, int64_t *rows, int64_t *stride) {
+    *rows = 1;
+    *stride = 0;
+    for (int axis = x->n_dims - 2; axis >= first; axis--) {
+        if (x->dims[axis] == 1)
+            continue;
+        if (*rows == 1)
+            *stride = x->strides[axis];
+        else if (x->strides[axis] != *rows * *stride)
+            return false;
+        *rows *= x->dims[axis];
+    }
+    return true;
+}
+
+void gpu_take_rows(const sf_tensor_desc *x, gpu_factors *factors) {
+    int first = 0;
+    sf_tensor_desc batch = *x;
+    gpu_factor *a = &factors->a;
+    while (!folds(x, first, &factors->m, &a->row_stride))
+        first++;
+    batch.n_dims = first;
+    factors->batch = gpu_dims_of(&batch);
+    factors->n_batches = ref_elements(&batch);
+    factors->k = x->dims[x->n_dims - 1];
+    a->place = gpu_place_of(x);
+    a->dtype = x->dtype;
+    a->batch = gpu_strides_of(&batch);
+    a->k_stride = x->strides[x->n_dims - 1];
+}
+
+bool gpu_residual_lies_as_output(const sf_op_call *call) {
+    const sf_tensor_desc *residual = ref_input(call, 3);
+    return !ref_is_present(residual) || ref_is_contiguous(residual);
+}
+
+/* ---- the library ---- */
+
+/*
+ * With a residual the product goes to scratch memory, as y may be where the residual is. The bound knows
+ * neither device nor library.
+ */
+uint64_t gpu_product_workspace(const sf_op_call *call) {
+    if (!ref_is_present(ref_input(call, 3)))
+        return 0;
+    return ref_room(ref_elements(call->output), (uint64_t)ref_element_bytes(call->output->dtype));
+}
+
+/* One stride for all matrices of a batch. */
+static bool batch_stride(const gpu_dims *dims, const gpu_strides *strides, int64_t *stride) {
+    int64_t count = 1;
+    *stride = 0;
+    for (int axis = GPU_MOST_DIMS - 1; axis >= 0; axis--) {
+        if (dims->size[axis] == 1)
+            continue;
+        if (count == 1)
+            *stride = strides->step[axis];
+        else if (strides->step[axis] != count * *stride)
+            return false;
+        count *= dims->size[axis];
+    }
+    return true;
+}
+
+/* Whether a factor's matrix has rows, or columns, of numbers side by side, and its stride. */
+static bool leading_stride(const gpu_factor *f, int64_t rows, int64_t k, bool turned,
+                           int64_t *stride) {
+    int64_t inner = turned ? f->row_stride : f->k_stride,
+            outer = turned ? f->k_stride : f->row_stride;
+    int64_t columns = turned ? rows : k, n_lines = turned ? k : rows;
+    *stride = n_lines == 1 ? columns : outer;
+    return (inner == 1 || columns == 1) && *stride >= columns;
+}
+
+/* The library's view of a product, false where it has none. */
+static bool describe_product(const gpu_factors *f, gpu_product *p) {
+    *p = (gpu_product){
+        .m = f->m,
+        .n = f->n,
+        .k = f->k,
+        .batch = f->n_batches,
+        .a = {.place = f->a.place, .dtype = f->a.dtype},
+        .b = {.place = f->b.place, .dtype = f->b.dtype},
+        .c = {f->y, f->y_dtype, f->n, f->m * f->n},
+        .alpha = f->epilogue.scale,
+    };
+    if (f->k == 0 || !leading_stride(&f->a, f->m, f->k, false, &p->a.row_stride) ||
+        !batch_stride(&f->batch, &f->a.batch, &p->a.batch_stride) ||
+        !batch_stride(&f->batch, &f->b.batch, &p->b.batch_stride))
+        return false;
+    p->transpose_b = leading_stride(&f->b, f->n, f->k, false, &p->b.row_stride);
+    return p->transpose_b || leading_stride(&f->b, f->n, f->k, true, &p->b.row_stride);
+}
+
+static sf_status finish_product(gpu_backend *backend, const gpu_factors *f, gpu_place sums) {
+    const gpu_finish_arguments a = {
+        .n = (uint32_t)(f->n_batches * f->m * f->n),
+        .columns = (uint32_t)f->n,
+        .sum_type = f->epilogue.y_type,
+        .epilogue = f->epilogue,
+    };
+    gpu_count_bytes(backend, 2 * (uint64_t)a.n * (uint64_t)ref_element_bytes(f->y_dtype));
+    return gpu_run(backend, GPU_KERNEL_finish, gpu_groups_for(backend, a.n), &a, sizeof a, 4,
+                   (const gpu_place[]){sums, f->bias, f->residual, f->y});
+}
+
+/* The library scales the sums, and adds the bias where it can; the rest is a launch of ours. */
+static sf_status run_library(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
+    gpu_factors rest = *f;
+    bool has_residual = f->epilogue.residual_type != GPU_ABSENT;
+    rest.epilogue.scale = 1;
+    if (backend->abilities.product_bias && f->epilogue.bias_type == f->epilogue.y_type &&
+        f->epilogue.bias_stride == 1) {
+        p->bias = f->bias;
+        rest.epilogue.bias_type = GPU_ABSENT;
+    }
+    if (has_residual)
+        p->c.place = f->workspace;
+    sf_status status = gpu_run_product(backend, p);
+    bool done = !has_residual && rest.epilogue.bias_type == GPU_ABSENT &&
+                rest.epilogue.function == GPU_NONE;
+    return status != SF_OK || done ? status : finish_product(backend, &rest, p->c.place);
+}
+
+/* ---- kernels of ours ---- */
+
+static bool has_few_rows(const gpu_factors *f) {
+    return f->n_batches == 1 && f->m <= GPU_FEW_ROWS && f->a.k_stride == 1 && f->b.k_stride == 1;
+}
+
+static sf_status run_few_rows(gpu_backend *backend, const gpu_factors *f) {
+    const gpu_few_rows_arguments a = {
+        .m = (uint32_t)f->m,
+        .n = (uint32_t)f->n,
+        .k = (uint32_t)f->k,
+        .a_stride = (uint32_t)f->a.row_stride,
+        .b_stride = (uint32_t)f->b.row_stride,
+        .a_type = gpu_type_from(f->a.dtype),
+        .b_type = gpu_type_from(f->b.dtype),
+        .epilogue = f->epilogue,
+    };
+    return gpu_run(backend, GPU_KERNEL_few_rows,
+                   gpu_groups_for(backend, (uint64_t)a.n * GPU_FEW_ROWS_TEAM), &a, sizeof a, 5,
+                   (const gpu_place[]){f->a.place, f->b.place, f->bias, f->residual, f->y});
+}
+
+static gpu_matrix_view view_of(const gpu_factor *f) {
+    return (gpu_matrix_view){f->batch, (uint32_t)f->row_stride, (uint32_t)f->k_stride,
+                             gpu_type_from(f->dtype)};
+}
+
+/* columns: of y in a tile */
+static gpu_product_arguments arguments_of(const gpu_backend *backend, const gpu_factors *f,
+                                          uint32_t columns) {
+    uint32_t rows = GPU_TILE_ROWS(backend->abilities.group_size);
+    return (gpu_product_arguments){
+        .batch = f->batch,
+        .m = (uint32_t)f->m,
+        .n = (uint32_t)f->n,
+        .k = (uint32_t)f->k,
+        .tiles_down = ((uint32_t)f->m + rows - 1) / rows,
+        .tiles_across = ((uint32_t)f->n + columns - 1) / columns,
+        .a = view_of(&f->a),
+        .b = view_of(&f->b),
+        .epilogue = f->epilogue,
+    };
+}
+
+static gpu_grid tiles_of(const gpu_factors *f, const gpu_product_arguments *a) {
+    return (gpu_grid){{(uint32_t)f->n_batches * a->tiles_down * a->tiles_across, 1, 1}};
+}
+
+sf_status gpu_product_run(gpu_backend *backend, const gpu_factors *f) {
+    gpu_product product;
+    if (describe_product(f, &product) && gpu_library_takes(backend, &product))
+        return run_library(backend, f, &product);
+    if (has_few_rows(f))
+        return run_few_rows(backend, f);
+    const gpu_product_arguments a =
+        arguments_of(backend, f, GPU_TILE_COLUMNS(backend->abilities.group_size));
+    return gpu_run(backend, GPU_KERNEL_product, tiles_of(f, &a), &a, sizeof a, 5,
+                   (const gpu_place[]){f->a.place, f->b.place, f->bias, f->residual, f->y});
+}
+
+sf_status gpu_product_geglu_run(gpu_backend *backend, const gpu_factors *f) {
+    const gpu_product_arguments a =
+        arguments_of(backend, f, GPU_TILE_COLUMNS(backend->abilities.group_size) / 2);
+    return gpu_run(backend, GPU_KERNEL_product_geglu, tiles_of(f, &a), &a, sizeof a, 4,
+                   (const gpu_place[]){f->a.place, f->b.place, f->bias, f->y});
+}
