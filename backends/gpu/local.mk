@@ -1,6 +1,7 @@
 # The GPU plugins. What is shared is compiled into each of them, beside its own driver.
 
 GPU_SHARED =
+GPU_SHARED += backends/gpu/attention.c
 GPU_SHARED += backends/gpu/binary.c
 GPU_SHARED += backends/gpu/cast.c
 GPU_SHARED += backends/gpu/conv2d.c
@@ -32,6 +33,7 @@ GPU_SHARED += backends/gpu/winograd.h
 
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
+GPU_KERNEL_TEXTS += backends/gpu/kernels/attention.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/binary.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/cast.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/convolution.cl
@@ -54,6 +56,7 @@ GPU_KERNEL_TEXTS += backends/gpu/kernels/winograd.cl
 
 GPU_KERNEL_INCLUDES =
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/attention.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/binary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/cast.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/convolution.h

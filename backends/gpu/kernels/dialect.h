@@ -40,6 +40,7 @@ typedef uchar gpu_byte;
 #define N_GROUPS(axis)          ((gpu_uint)get_num_groups(axis))
 #define BARRIER()               barrier(CLK_LOCAL_MEM_FENCE)
 #define f_exp(x)                exp(x)
+#define f_exp2(x)               exp2(x)
 #define f_log(x)                log(x)
 #define f_log1p(x)              log1p(x)
 #define f_sqrt(x)               sqrt(x)
@@ -79,6 +80,7 @@ typedef unsigned char gpu_byte;
 #define N_GROUPS(axis)          AXIS_OF(gridDim, axis)
 #define BARRIER()               __syncthreads()
 #define f_exp(x)                expf(x)
+#define f_exp2(x)               exp2f(x)
 #define f_log(x)                logf(x)
 #define f_log1p(x)              log1pf(x)
 #define f_sqrt(x)               sqrtf(x)
@@ -105,6 +107,17 @@ typedef uint32_t gpu_uint;
 typedef uint64_t gpu_ulong;
 typedef int64_t gpu_long;
 
+#endif
+
+/*
+ * Before a loop over an array of a work-item's own: unrolled, or the array would be memory and not
+ * registers. PROCESSOR is defined for OpenCL devices that are processors: there memory is as good,
+ * and work-items which are loops around such code take minutes to compile.
+ */
+#if defined(PROCESSOR)
+#define UNROLL _Pragma("nounroll")
+#else
+#define UNROLL _Pragma("unroll")
 #endif
 
 /* A type of elements, as kernels have it. */

@@ -10,18 +10,22 @@
 #define OPTIONS_BYTES 1024
 
 /*
- * Division and square root are rounded as in C where the device can. SFUMATO_OPENCL_OPTIONS comes last:
- * options of the driver's compiler, for those who look into it.
+ * Division and square root are rounded as in C where the device can. PROCESSOR: kernels/dialect.h.
+ * SFUMATO_OPENCL_OPTIONS comes last: options of the driver's compiler, for those who look into it.
  */
 static void build_options(const gpu_device *device, char *options, size_t bytes) {
     const char *more = secure_getenv("SFUMATO_OPENCL_OPTIONS");
     cl_device_fp_config config = 0;
+    cl_device_type type = 0;
     clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
-    snprintf(
-        options, bytes, "-cl-std=CL1.2 -DGROUP=%u%s%s%s", (unsigned)device->abilities.group_size,
-        config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt"
-                                                     : "",
-        more ? " " : "", more ? more : "");
+    clGetDeviceInfo(device->id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
+    snprintf(options, bytes, "-cl-std=CL1.2 -DGROUP=%u%s%s%s%s",
+             (unsigned)device->abilities.group_size,
+             type & CL_DEVICE_TYPE_CPU ? " -DPROCESSOR" : "",
+             config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
+                 ? " -cl-fp32-correctly-rounded-divide-sqrt"
+                 : "",
+             more ? " " : "", more ? more : "");
 }
 
 /* "kernel file copy.cl, device NAME: CL_BUILD_PROGRAM_FAILURE" and the compiler's log. */

@@ -10,7 +10,7 @@
 #include "tests/backends/gpu/standin/standin.h"
 
 #define GROUP_OPTION_OF(size) GROUP_OPTION(size)
-#define GROUP_OPTION(size)    "-cl-std=CL1.2 -DGROUP=" #size
+#define GROUP_OPTION(size)    "-cl-std=CL1.2 -DPROCESSOR -DGROUP=" #size
 
 typedef enum text_id {
 #define GPU_SOURCE(file) TEXT_##file,
