@@ -373,6 +373,52 @@ START_TEST(contexts_in_two_threads_run_at_once) {
 }
 END_TEST
 
+/* ---- on paper ---- */
+
+/* Plans count for a device that can't be had, and for one that is there without opening it. */
+START_TEST(on_paper_no_device_is_opened) {
+    static const char *const names[] = {"fake", "fake:7", "open_message", "probe_fails"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        sf_context *ctx = plugin_context(test_plugins(EVERYTHING), names[i], 0);
+        sf_plan_options options;
+        sf_graph *graph;
+        sf_plan *plan = NULL;
+        sf_step_cost cost;
+        ck_ok(ctx, sf_plan_options_on_paper(ctx, &options));
+        ck_assert(options.no_memory && strncmp(options.backend->name, names[i], 4) == 0);
+        ck_assert_int_eq(fake()->live_backends, strcmp(options.fallback->name, "lazy") == 0);
+        ck_assert_ptr_null(ctx->backend);
+        ck_ok(ctx, sf_graph_new(ctx, NULL, &graph));
+        sf_value x = sf_input(graph, "x", SF_F32, SF_DIMS(2, 3));
+        sf_output(graph, "y", sf_affine(graph, x, 2, 1));
+        ck_ok(ctx, sf_plan_new(ctx, graph, &options, &plan));
+        ck_ok(ctx, sf_plan_step_cost(plan, 0, &cost));
+        ck_fails(ctx, sf_plan_run(plan), SF_ERROR_ARGUMENT, "without memory can't run");
+        sf_plan_free(plan);
+        sf_context_free(ctx);
+        ck_assert_int_eq(fake()->live_backends, 0);
+    }
+}
+END_TEST
+
+START_TEST(on_paper_a_plugin_must_be_usable) {
+    static const char *const wrong[][2] = {
+        {"absent", "backend \"absent\" can't be had: there is no such plugin"},
+        {"wrong_magic", "backend \"wrong_magic\" can't be had: "},
+        {"fake:x", "\"x\" is not a device number"},
+        {"absent,wrong_magic", "can't be had"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        sf_context *ctx = plugin_context(test_plugins(EVERYTHING), wrong[i][0], 0);
+        sf_plan_options options;
+        ck_assert_int_ne(sf_plan_options_on_paper(ctx, &options), SF_OK);
+        ck_assert_msg(strstr(sf_error_message(ctx), wrong[i][1]) != NULL, "%s",
+                      sf_error_message(ctx));
+        sf_context_free(ctx);
+    }
+}
+END_TEST
+
 Suite *suite_plugins_choose(void) {
     Suite *suite = suite_create("plugins_choose");
     TCase *tcase = tcase_create("choose");
@@ -390,6 +436,8 @@ Suite *suite_plugins_choose(void) {
     tcase_add_test(tcase, the_first_file_of_a_name_counts);
     tcase_add_test(tcase, the_list_describes_plugins_and_devices);
     tcase_add_test(tcase, a_device_may_be_worth_less_than_its_plugin);
+    tcase_add_test(tcase, on_paper_no_device_is_opened);
+    tcase_add_test(tcase, on_paper_a_plugin_must_be_usable);
     tcase_add_test(tcase, contexts_in_two_threads_run_at_once);
     suite_add_tcase(suite, tcase);
     return suite;
