@@ -142,7 +142,7 @@ backends/gpu/cuda/arguments.h: backends/gpu/cuda/combine.awk backends/gpu/local.
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) -v root='$(srcdir)' -v what=arguments \
 		-f '$(srcdir)/backends/gpu/cuda/combine.awk' $(GPU_KERNEL_INCLUDES) >$@.new && mv $@.new $@
 
-backends/gpu/cuda/kernels.cu: $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/cuda/combine.awk
+backends/gpu/cuda/kernels.cu: $(GPU_KERNEL_TEXTS) $(GPU_KERNEL_INCLUDES) backends/gpu/cuda/combine.awk backends/gpu/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) -v root='$(srcdir)' -v what=kernels \
 		-f '$(srcdir)/backends/gpu/cuda/combine.awk' $(GPU_KERNEL_TEXTS) >$@.new && mv $@.new $@
 

@@ -149,16 +149,25 @@ static sf_status finish_product(gpu_backend *backend, const gpu_factors *f, gpu_
                    (const gpu_place[]){sums, f->bias, f->residual, f->y});
 }
 
+static bool library_adds_bias(const gpu_backend *backend, const gpu_factors *f) {
+    return backend->abilities.product_bias && f->epilogue.bias_type == f->epilogue.y_type &&
+           f->epilogue.bias_stride == 1;
+}
+
+/* Whether the product is the library's; it is then asked for with the bias, which goes into its plan. */
+static bool library_takes(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
+    if (library_adds_bias(backend, f))
+        p->bias = f->bias;
+    return gpu_library_takes(backend, p);
+}
+
 /* The library scales the sums, and adds the bias where it can; *rest is what is left to do. */
 static sf_status multiply(gpu_backend *backend, const gpu_factors *f, gpu_product *p,
                           gpu_factors *rest) {
     *rest = *f;
     rest->epilogue.scale = 1;
-    if (backend->abilities.product_bias && f->epilogue.bias_type == f->epilogue.y_type &&
-        f->epilogue.bias_stride == 1) {
-        p->bias = f->bias;
+    if (library_adds_bias(backend, f))
         rest->epilogue.bias_type = GPU_ABSENT;
-    }
     return gpu_run_product(backend, p);
 }
 
@@ -240,7 +249,7 @@ static gpu_grid tiles_of(const gpu_factors *f, const gpu_product_arguments *a) {
 
 sf_status gpu_product_run(gpu_backend *backend, const gpu_factors *f) {
     gpu_product product;
-    if (describe_product(f, &product) && gpu_library_takes(backend, &product))
+    if (describe_product(f, &product) && library_takes(backend, f, &product))
         return run_library(backend, f, &product);
     if (has_few_rows(f))
         return run_few_rows(backend, f);

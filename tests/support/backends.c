@@ -33,8 +33,14 @@ static bool is_usable(const char *set) {
     return false;
 }
 
+static const char *only_backend(void) {
+    return getenv("SFUMATO_TEST_BACKEND");
+}
+
 int test_n_backends(void) {
     int n = 1;
+    if (only_backend())
+        return 1;
     while (test_usable_kernels(n - 1))
         n++;
     return n;
@@ -42,31 +48,35 @@ int test_n_backends(void) {
 
 const char *test_backend_name(int index) {
     static char name[32];
+    if (only_backend())
+        return only_backend();
     if (index == 0)
         return "reference";
     snprintf(name, sizeof name, "cpu %s", test_usable_kernels(index - 1)->name);
     return name;
 }
 
-static sf_context *open_strictly(const char *backend) {
+static sf_context *open_backend(const char *backend, int strict) {
     sf_context_options options;
     sf_context *ctx = NULL;
     sf_context_options_init(&options);
     options.log = NULL;
     options.backend = backend;
-    options.strict = 1;
+    options.strict = strict;
     ck_assert_int_eq(sf_context_new(&options, &ctx), SF_OK);
     ck_ok(ctx, sf_context_open_backend(ctx));
     return ctx;
 }
 
 sf_context *test_context_on(int index) {
+    if (only_backend())
+        return open_backend(only_backend(), 0);
     if (index == 0)
-        return open_strictly("reference");
+        return open_backend("reference", 1);
     const char *set = getenv("SFUMATO_CPU_ISA");
     char *kept = set ? strdup(set) : NULL;
     setenv("SFUMATO_CPU_ISA", test_usable_kernels(index - 1)->name, 1);
-    sf_context *ctx = open_strictly("cpu");
+    sf_context *ctx = open_backend("cpu", 1);
     unsetenv("SFUMATO_CPU_ISA");
     if (kept)
         setenv("SFUMATO_CPU_ISA", kept, 1);

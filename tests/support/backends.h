@@ -1,6 +1,7 @@
 /*
  * The backends that tests of whole models run on: the reference, and the cpu plugin with each of its
- * instruction sets that this processor has.
+ * instruction sets that this processor has. With SFUMATO_TEST_BACKEND=NAME it is that one alone, which may
+ * take ops from others: tests of a plugin run whole suites so.
  */
 #ifndef SF_TESTS_SUPPORT_BACKENDS_H
 #define SF_TESTS_SUPPORT_BACKENDS_H

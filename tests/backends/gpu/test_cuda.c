@@ -162,6 +162,21 @@ START_TEST(draws_what_the_reference_draws) {
 }
 END_TEST
 
+/* The suite of components, on this plugin alone, in one process. */
+START_TEST(components_agree_with_the_goldens) {
+    struct command_result result;
+    const char *const arguments[] = {
+        "env",        "SFUMATO_TEST_BACKEND=cuda",       "CK_RUN_CASE=goldens",
+        "CK_FORK=no", test_build("tests/check_sfumato"), "models_goldens",
+        NULL};
+    run_on((enum machine)_i, &result, arguments);
+    ck_assert_msg(strstr(result.out, "100%: Checks: "), "%s", result.out);
+    if (_i == STANDIN)
+        ck_assert_int_gt(reported("launches"), 100);
+    command_result_free(&result);
+}
+END_TEST
+
 /* ---- what may go wrong ---- */
 
 #define DRAW                                                                                       \
@@ -315,6 +330,7 @@ static void add_tests(TCase *cases) {
            end == N_MACHINES ? "and on a GPU" : "no GPU here");
     tcase_add_loop_test(cases, every_supported_case_agrees, first, end);
     tcase_add_loop_test(cases, driver_does_what_it_says, first, end);
+    tcase_add_loop_test(cases, components_agree_with_the_goldens, first, end);
     tcase_add_loop_test(cases, draws_what_the_reference_draws, first, end);
     tcase_add_test(cases, says_that_there_is_no_driver);
     tcase_add_test(cases, nothing_is_linked);
