@@ -132,9 +132,21 @@ static bool describe_product(const gpu_factors *f, gpu_product *p) {
     return p->transpose_b || leading_stride(&f->b, f->n, f->k, true, &p->b.row_stride);
 }
 
+static bool library_adds_bias(const gpu_backend *backend, const gpu_factors *f) {
+    return backend->abilities.product_bias && f->epilogue.bias_type == f->epilogue.y_type &&
+           f->epilogue.bias_stride == 1;
+}
+
+/* Whether the product is the library's; it is then asked for with the bias, which goes into its plan. */
+static bool library_takes(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
+    if (library_adds_bias(backend, f))
+        p->bias = f->bias;
+    return gpu_library_takes(backend, p);
+}
+
 bool gpu_product_is_library_s(gpu_backend *backend, const gpu_factors *f) {
     gpu_product product;
-    return describe_product(f, &product) && gpu_library_takes(backend, &product);
+    return describe_product(f, &product) && library_takes(backend, f, &product);
 }
 
 static sf_status finish_product(gpu_backend *backend, const gpu_factors *f, gpu_place sums) {
@@ -147,18 +159,6 @@ static sf_status finish_product(gpu_backend *backend, const gpu_factors *f, gpu_
     gpu_count_bytes(backend, 2 * (uint64_t)a.n * (uint64_t)ref_element_bytes(f->y_dtype));
     return gpu_run(backend, GPU_KERNEL_finish, gpu_groups_for(backend, a.n), &a, sizeof a, 4,
                    (const gpu_place[]){sums, f->bias, f->residual, f->y});
-}
-
-static bool library_adds_bias(const gpu_backend *backend, const gpu_factors *f) {
-    return backend->abilities.product_bias && f->epilogue.bias_type == f->epilogue.y_type &&
-           f->epilogue.bias_stride == 1;
-}
-
-/* Whether the product is the library's; it is then asked for with the bias, which goes into its plan. */
-static bool library_takes(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
-    if (library_adds_bias(backend, f))
-        p->bias = f->bias;
-    return gpu_library_takes(backend, p);
 }
 
 /* The library scales the sums, and adds the bias where it can; *rest is what is left to do. */
@@ -265,7 +265,7 @@ static bool library_takes_geglu(gpu_backend *backend, const gpu_factors *f, gpu_
     whole.n = 2 * f->n;
     whole.y = f->workspace;
     return f->y_dtype != SF_F32 && f->n_batches == 1 && describe_product(&whole, p) &&
-           gpu_library_takes(backend, p);
+           library_takes(backend, f, p);
 }
 
 sf_status gpu_product_geglu_run(gpu_backend *backend, const gpu_factors *f) {
