@@ -180,7 +180,8 @@ END_TEST
 START_TEST(half_activations_on_opencl) {
     open_opencl();
     check_half(_i ? SF_BF16 : SF_F16, true, 0.9999);
-    check_half(_i ? SF_BF16 : SF_F16, false, _i ? 0.99 : 0.9999);
+    /* Sums are rounded in other places than on the host, and one random model amplifies that. */
+    check_half(_i ? SF_BF16 : SF_F16, false, _i ? 0.99 : 0.999);
     test_context_free(ctx);
 }
 END_TEST
