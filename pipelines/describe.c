@@ -34,15 +34,17 @@ static json_t *stage_json(const sf_stage *stage, int n_evaluations, uint64_t byt
     const sf_plan_stats *stats = sf_plan_get_stats(stage->plan);
     sf_plan_count_ops(stage->plan, on_backend, on_fallback);
     return json_pack(
-        "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+        "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
+        "s:o}",
         "stage", stage->name, "evaluations", n_evaluations, "arena_bytes",
         (json_int_t)stats->arena_bytes, "unshared_bytes", (json_int_t)stats->unshared_bytes,
         "staging_bytes", (json_int_t)stats->staging_bytes, "weight_bytes",
         (json_int_t)stats->weight_bytes, "n_ops", (json_int_t)stats->n_steps, "n_fused",
-        (json_int_t)stats->n_fused, "n_merged", (json_int_t)stats->n_merged, "n_lowered", (json_int_t)stats->n_lowered, "n_in_place",
-        (json_int_t)stats->n_in_place, "n_settled", (json_int_t)stats->n_settled,
-        "resident_weight_bytes", (json_int_t)stats->resident_weight_bytes, "process_bytes",
-        (json_int_t)bytes, "device_bytes", (json_int_t)stats->device_bytes, "offloaded_bytes",
+        (json_int_t)stats->n_fused, "n_merged", (json_int_t)stats->n_merged, "n_lowered",
+        (json_int_t)stats->n_lowered, "n_in_place", (json_int_t)stats->n_in_place, "n_settled",
+        (json_int_t)stats->n_settled, "resident_weight_bytes",
+        (json_int_t)stats->resident_weight_bytes, "process_bytes", (json_int_t)bytes,
+        "device_bytes", (json_int_t)stats->device_bytes, "offloaded_bytes",
         (json_int_t)stats->offloaded_bytes, "ops", ops_json(on_backend), "fallback_ops",
         ops_json(on_fallback));
 }

@@ -96,8 +96,8 @@ static sf_status bring_constant(sf_plan *plan, int index) {
     const sf_part *parts;
     sf_part one;
     size_t n_parts = sf_node_parts(&plan->graph->nodes[place->root], &one, &parts);
-    SF_TRY(sf_backend_acquire_constant(plan->backends[place->side], parts, n_parts,
-                                       &place->buffer));
+    SF_TRY(
+        sf_backend_acquire_constant(plan->backends[place->side], parts, n_parts, &place->buffer));
     if (!sf_backend_has_host_memory(plan->backends[place->side]))
         sf_plan_let_constant_go(plan, index);
     return SF_OK;

@@ -19,13 +19,12 @@ static void build_options(const gpu_device *device, char *options, size_t bytes)
     cl_device_type type = 0;
     clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
     clGetDeviceInfo(device->id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
-    snprintf(options, bytes, "-cl-std=CL1.2 -DGROUP=%u%s%s%s%s",
-             (unsigned)device->abilities.group_size,
-             type & CL_DEVICE_TYPE_CPU ? " -DPROCESSOR" : "",
-             config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
-                 ? " -cl-fp32-correctly-rounded-divide-sqrt"
-                 : "",
-             more ? " " : "", more ? more : "");
+    snprintf(
+        options, bytes, "-cl-std=CL1.2 -DGROUP=%u%s%s%s%s", (unsigned)device->abilities.group_size,
+        type & CL_DEVICE_TYPE_CPU ? " -DPROCESSOR" : "",
+        config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt"
+                                                     : "",
+        more ? " " : "", more ? more : "");
 }
 
 /* "kernel file copy.cl, device NAME: CL_BUILD_PROGRAM_FAILURE" and the compiler's log. */
