@@ -47,12 +47,12 @@
 /* Where this work-item is, and the rows of its operands, from the head's first channel on. */
 typedef struct attention_place {
     gpu_uint row, column;
-    gpu_uint first_query, q, k, v, mask;
+    gpu_uint first_query, q, k, v, mask, y;
 } attention_place;
 
 FUNCTION attention_place place_of(gpu_attention_arguments a, gpu_uint n_queries) {
-    gpu_uint tile = GROUP_ID(0) % a.n_tiles, sample = GROUP_ID(0) / a.n_tiles / a.n_heads;
-    gpu_uint head = GROUP_ID(0) / a.n_tiles - sample * a.n_heads;
+    gpu_uint all_heads = GROUP_ID(0) / a.n_tiles, tile = GROUP_ID(0) - all_heads * a.n_tiles;
+    gpu_uint sample = all_heads / a.n_heads, head = all_heads - sample * a.n_heads;
     attention_place p;
     p.row = LOCAL_ID / COLUMNS;
     p.column = LOCAL_ID % COLUMNS;
@@ -61,6 +61,7 @@ FUNCTION attention_place place_of(gpu_attention_arguments a, gpu_uint n_queries)
     p.k = sample * a.k.sample + head * a.D;
     p.v = sample * a.v.sample + head * a.E;
     p.mask = sample * a.mask_sample + head * a.mask_head;
+    p.y = sample * a.y.sample + head * a.E;
     return p;
 }
 
@@ -167,7 +168,8 @@ FUNCTION void stage_values(GLOBAL const gpu_byte *v, gpu_attention_arguments a, 
                            const gpu_uint widths) {
     gpu_uint channel = GROUP_ID(1) * widths * COLUMNS;
     for (gpu_uint i = LOCAL_ID; i < n * widths * COLUMNS; i += GROUP) {
-        gpu_uint s = first + i / (widths * COLUMNS), c = channel + i % (widths * COLUMNS);
+        gpu_uint row = i / (widths * COLUMNS), s = first + row;
+        gpu_uint c = channel + (i - row * (widths * COLUMNS));
         float value = 0.0f;
         if (s < a.S && c < a.E)
             value = load(v, a.v.type, p.v + s * a.v.row + c);
@@ -211,8 +213,6 @@ UNROLL
 FUNCTION void finish(GLOBAL gpu_byte *y, gpu_attention_arguments a, attention_place p,
                      LOCAL_POINTER float *pool, const float *total, const float *sums,
                      const gpu_uint rows, const gpu_uint widths) {
-    gpu_uint sample = GROUP_ID(0) / a.n_tiles / a.n_heads;
-    gpu_uint head = GROUP_ID(0) / a.n_tiles - sample * a.n_heads;
     BARRIER();
 UNROLL
     for (gpu_uint i = 0; i < rows; i++)
@@ -221,7 +221,6 @@ UNROLL
 UNROLL
     for (gpu_uint i = 0; i < rows; i++) {
         gpu_uint t = p.first_query + p.row + i * ROWS;
-        gpu_uint row = sample * a.y.sample + t * a.y.row + head * a.E;
         float all = a.S ? 0.0f : 1.0f;
         for (gpu_uint c = 0; c < COLUMNS; c++)
             all += pool[(p.row + i * ROWS) * WEIGHT_PITCH + c];
@@ -229,7 +228,7 @@ UNROLL
         for (gpu_uint e = 0; e < widths; e++) {
             gpu_uint c = GROUP_ID(1) * widths * COLUMNS + p.column + e * COLUMNS;
             if (t < a.T && c < a.E)
-                store(y, a.y.type, row + c, sums[i * widths + e] / all);
+                store(y, a.y.type, p.y + t * a.y.row + c, sums[i * widths + e] / all);
         }
     }
 }

@@ -78,8 +78,9 @@ KERNEL(rms_norm)(IN_PLACE(x), INPUT(scale), OUTPUT(y), gpu_norm_rows_arguments a
  * position by position. GROUP is divided by the width once, not for each number.
  */
 typedef struct group_walk {
-    gpu_uint left;             /* numbers of the slice from this one on; 0 or less: none */
+    gpu_uint i, n;             /* which number of the slice this one is, of how many */
     gpu_uint at, channel;      /* of this number: where it is in x, its channel in the group */
+    gpu_uint first_channel;    /* of the group */
     gpu_uint step, step_width; /* what GROUP numbers on adds to both */
 } group_walk;
 
@@ -88,19 +89,21 @@ FUNCTION group_walk walk_start(gpu_group_norm_arguments a, gpu_uint sample_and_g
     gpu_uint sample = sample_and_group / a.n_groups;
     gpu_uint group = sample_and_group - sample * a.n_groups, first = slice * a.slice;
     gpu_uint last = first + a.slice < a.n_positions ? first + a.slice : a.n_positions;
-    gpu_uint n = (last - first) * a.width, position = LOCAL_ID / a.width;
+    gpu_uint position = LOCAL_ID / a.width, step = GROUP / a.width;
     group_walk walk;
-    walk.left = n > LOCAL_ID ? n - LOCAL_ID : 0;
+    walk.i = LOCAL_ID;
+    walk.n = (last - first) * a.width;
     walk.channel = LOCAL_ID - position * a.width;
-    walk.at = (sample * a.n_positions + first + position) * a.n_channels + group * a.width +
+    walk.first_channel = group * a.width;
+    walk.at = (sample * a.n_positions + first + position) * a.n_channels + walk.first_channel +
               walk.channel;
-    walk.step_width = GROUP % a.width;
-    walk.step = GROUP / a.width * a.n_channels + walk.step_width;
+    walk.step_width = GROUP - step * a.width;
+    walk.step = step * a.n_channels + walk.step_width;
     return walk;
 }
 
 FUNCTION group_walk walk_on(gpu_group_norm_arguments a, group_walk walk) {
-    walk.left = walk.left > GROUP ? walk.left - GROUP : 0;
+    walk.i += GROUP;
     walk.at += walk.step;
     walk.channel += walk.step_width;
     if (walk.channel >= a.width) {
@@ -115,11 +118,11 @@ FUNCTION gpu_moments slice_moments(GLOBAL const gpu_byte *x, gpu_group_norm_argu
                                    group_walk walk, LOCAL_POINTER float *scratch) {
     gpu_moments m = {0.0f, 0.0f, 0.0f};
     float block[MOMENTS_BLOCK];
-    while (walk.left) {
+    while (walk.i < walk.n) {
         gpu_uint filled = 0;
 #pragma unroll
         for (gpu_uint k = 0; k < MOMENTS_BLOCK; k++) {
-            if (walk.left) {
+            if (walk.i < walk.n) {
                 block[k] = load(x, a.finish.x_type, walk.at);
                 filled = k + 1;
             }
@@ -133,13 +136,12 @@ FUNCTION gpu_moments slice_moments(GLOBAL const gpu_byte *x, gpu_group_norm_argu
 
 FUNCTION void normalize_slice(GLOBAL const gpu_byte *x, GLOBAL const gpu_byte *scale,
                               GLOBAL const gpu_byte *shift, GLOBAL gpu_byte *y,
-                              gpu_group_norm_arguments a, group_walk walk, gpu_moments m,
-                              gpu_uint first_channel) {
+                              gpu_group_norm_arguments a, group_walk walk, gpu_moments m) {
     float factor = 1.0f / f_sqrt(m.squares / m.n + a.finish.epsilon);
-    for (; walk.left; walk = walk_on(a, walk)) {
+    for (; walk.i < walk.n; walk = walk_on(a, walk)) {
         float z = (load(x, a.finish.x_type, walk.at) - m.mean) * factor;
         store(y, a.finish.y_type, walk.at,
-              finished(scale, shift, a.finish, first_channel + walk.channel, z));
+              finished(scale, shift, a.finish, walk.first_channel + walk.channel, z));
     }
 }
 
@@ -152,7 +154,7 @@ KERNEL(group_norm)(IN_PLACE(x), INPUT(scale), INPUT(shift), OUTPUT(y), gpu_group
     LOCATE(y);
     group_walk walk = walk_start(a, GROUP_ID(0), 0);
     gpu_moments m = slice_moments(x, a, walk, scratch);
-    normalize_slice(x, scale, shift, y, a, walk, m, GROUP_ID(0) % a.n_groups * a.width);
+    normalize_slice(x, scale, shift, y, a, walk, m);
 }
 
 /*
@@ -191,6 +193,5 @@ KERNEL(group_norm_apply)(IN_PLACE(x), INPUT(scale), INPUT(shift), INPUT(moments)
     }
     gpu_team team = {LOCAL_ID, GROUP, 1};
     m = team_moments(team, scratch, m);
-    normalize_slice(x, scale, shift, y, a, walk_start(a, GROUP_ID(0), GROUP_ID(1)), m,
-                    GROUP_ID(0) % a.n_groups * a.width);
+    normalize_slice(x, scale, shift, y, a, walk_start(a, GROUP_ID(0), GROUP_ID(1)), m);
 }
