@@ -1,0 +1,93 @@
+/*
+ * What the exponential integrators share: noise levels in lambda space, the run's levels, the model's
+ * answer as clean sample or as noise, and the answers that a multistep method remembers.
+ *
+ * x = alpha x_0 + sigma noise, and lambda = log(alpha / sigma) is half the logarithm of the
+ * signal-to-noise ratio: Lu et al. 2022, "DPM-Solver", section 3. sf_sampler.sigmas has s = sigma /
+ * alpha, so that alpha = 1 / sqrt(s^2 + 1) and sigma = s alpha; with use_flow_sigmas alpha = 1 - s
+ * and sigma = s. The model is asked with x itself.
+ *
+ * All f32, each operation rounded, as diffusers has them in 0-dimensional tensors.
+ */
+#ifndef SF_SAMPLERS_LAMBDA_H
+#define SF_SAMPLERS_LAMBDA_H
+
+#include <math.h>
+
+#include "samplers/class.h"
+
+typedef struct sf_noise_level {
+    float alpha, sigma, lambda;
+} sf_noise_level;
+
+/* That of sampler->sigmas[i]. At sigma 0 lambda is infinite. */
+sf_noise_level sf_noise_level_at(const sf_sampler *sampler, int i);
+
+/* ---- a run's levels ---- */
+
+/* What differs between classes. */
+typedef struct sf_lambda_rules {
+    bool rescaled_end;    /* zero terminal SNR is rescale_betas_zero_snr: end at alpha 2^-24 */
+    bool cosine_is_cut;   /* Karras' and Lu's timesteps of a cosine schedule are cut, not rounded */
+    bool last_is_kept;    /* final sigma_min repeats the last sigma of a schedule with a fill */
+    bool spacing_is_even; /* timestep_spacing is no option: linspace */
+    bool flow_from_one;   /* flow sigmas are spread before the shift from 1, not from 1 - 1 / T */
+    bool flow_karras;     /* Karras' sigmas can be those of a flow */
+} sf_lambda_rules;
+
+/*
+ * Sets timesteps, whole numbers, and sigmas: from timestep_spacing and lambda_min_clipped, the
+ * sampler's schedule, or use_flow_sigmas. There can be one timestep more than n_steps or, with
+ * lambda_min_clipped, fewer: see timesteps.c.
+ */
+sf_status sf_lambda_begin(sf_sampler *sampler, const sf_lambda_rules *rules);
+
+/* ---- the model's answer ---- */
+
+/* Where a class can take both: an error if the noise cannot be told from what the model predicts. */
+sf_status sf_lambda_check_noise(const sf_sampler *sampler);
+
+/*
+ * The answer to an evaluation, as x_0 or as noise, with thresholding; out is not SF_WORK_OUTPUT. Of
+ * a predicted variance only the first half of the channels counts.
+ *
+ *   epsilon          x_0 = (x - sigma m) / alpha    noise = m
+ *   sample           x_0 = m                        noise = (x - alpha m) / sigma
+ *   v_prediction     x_0 = alpha x - sigma m        noise = alpha m + sigma x
+ *   flow_prediction  x_0 = x - s m                  none
+ */
+sf_status sf_lambda_denoised(sf_sampler *sampler, int evaluation,
+                             const sf_device_tensor *model_output, sf_device_tensor *out);
+sf_status sf_lambda_noise(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output,
+                          sf_device_tensor *out);
+
+/* ---- history and sums ---- */
+
+/* Moves kept[0] to kept[1] and so on, of the first n; kept[0] is then the oldest, to be written. */
+void sf_lambda_remember(sf_sampler *sampler, int n);
+
+typedef struct sf_term {
+    float factor;
+    const sf_device_tensor *tensor;
+} sf_term;
+
+/*
+ * out = the terms' sum from the left, products rounded apart; a term of no tensor is left out, but
+ * the first has one. out may be the first term's tensor and no other's.
+ */
+sf_status sf_lambda_sum(sf_sampler *sampler, sf_device_tensor *out, int n_terms,
+                        const sf_term *terms);
+
+/* out = factor (a - b) */
+sf_status sf_lambda_difference(sf_sampler *sampler, sf_device_tensor *out, float factor,
+                               const sf_device_tensor *a, const sf_device_tensor *b);
+
+static inline float sf_exp_f32(float x) {
+    return (float)exp((double)x);
+}
+
+static inline float sf_log_f32(float x) {
+    return (float)log((double)x);
+}
+
+#endif
