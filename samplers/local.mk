@@ -8,6 +8,7 @@ libsfumato_internal_la_SOURCES += samplers/ddim.c
 libsfumato_internal_la_SOURCES += samplers/ddpm.c
 libsfumato_internal_la_SOURCES += samplers/denoised.c
 libsfumato_internal_la_SOURCES += samplers/dpm_multistep.c
+libsfumato_internal_la_SOURCES += samplers/dpm_singlestep.c
 libsfumato_internal_la_SOURCES += samplers/dpm_solver.c
 libsfumato_internal_la_SOURCES += samplers/dpm_solver.h
 libsfumato_internal_la_SOURCES += samplers/euler.c

@@ -201,6 +201,7 @@ static const struct {
     {"euler", 24},
     {"override", 4},
     {"dpm_multistep", 40},
+    {"dpm_singlestep", 35},
     /* clang-format on */
 };
 
