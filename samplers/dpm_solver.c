@@ -96,9 +96,10 @@ sf_status sf_dpm_check(const sf_sampler *sampler) {
 
 sf_status sf_dpm_convert(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output,
                          sf_device_tensor *out) {
-    return sf_dpm_predicts_noise(sampler)
-               ? sf_lambda_noise(sampler, evaluation, model_output, out)
-               : sf_lambda_denoised(sampler, evaluation, model_output, out);
+    if (!sf_dpm_predicts_noise(sampler))
+        return sf_lambda_denoised(sampler, evaluation, model_output, out);
+    SF_TRY(sf_lambda_noise(sampler, evaluation, model_output, out));
+    return sf_lambda_threshold_noise(sampler, evaluation, out);
 }
 
 sf_status sf_dpm_advance(sf_sampler *sampler, const sf_dpm_update *update) {

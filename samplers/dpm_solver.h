@@ -43,19 +43,6 @@ typedef struct sf_dpm_update {
      SF_OPTION(final_sigmas_type) | SF_OPTION(lambda_min_clipped) | SF_OPTION(algorithm_type) |    \
      SF_OPTION(solver_type) | SF_OPTION(solver_order) | SF_OPTION(lower_order_final))
 
-/* The choices of an exponential integrator: algorithms is those of algorithm_type, 0 for none. */
-#define SF_LAMBDA_CHOICES(algorithms)                                                              \
-    {                                                                                              \
-        [SF_OPTION_beta_schedule] = SF_BIT(SF_BETA_linear) | SF_BIT(SF_BETA_scaled_linear) |       \
-                                    SF_BIT(SF_BETA_squaredcos_cap_v2),                             \
-        [SF_OPTION_prediction_type] =                                                              \
-            SF_BIT(SF_PREDICTION_epsilon) | SF_BIT(SF_PREDICTION_sample) |                         \
-            SF_BIT(SF_PREDICTION_v_prediction) | SF_BIT(SF_PREDICTION_flow_prediction),            \
-        [SF_OPTION_variance_type] =                                                                \
-            SF_BIT(SF_VARIANCE_learned) | SF_BIT(SF_VARIANCE_learned_range),                       \
-        [SF_OPTION_algorithm_type] = (algorithms),                                                 \
-    }
-
 /* Whether algorithm_type predicts the noise (dpmsolver, sde-dpmsolver), and whether it draws. */
 bool sf_dpm_predicts_noise(const sf_sampler *sampler);
 bool sf_dpm_is_stochastic(const sf_sampler *sampler);

@@ -75,13 +75,19 @@ sf_status sf_lambda_noise(sf_sampler *sampler, int evaluation, const sf_device_t
         SF_TRY(sf_sampler_add_scaled(sampler, out, x, -level.alpha, model_output));
         SF_TRY(sf_sampler_divide(sampler, out, out, level.sigma));
     }
+    return SF_OK;
+}
+
+sf_status sf_lambda_threshold_noise(sf_sampler *sampler, int evaluation, sf_device_tensor *noise) {
+    const sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
+    sf_noise_level level = sf_noise_level_at(sampler, evaluation);
     if (!sampler->settings.thresholding)
         return SF_OK;
-    SF_TRY(sf_sampler_add_scaled(sampler, out, x, -level.sigma, out));
-    SF_TRY(sf_sampler_divide(sampler, out, out, level.alpha));
-    SF_TRY(threshold(sampler, out));
-    SF_TRY(sf_sampler_add_scaled(sampler, out, x, -level.alpha, out));
-    return sf_sampler_divide(sampler, out, out, level.sigma);
+    SF_TRY(sf_sampler_add_scaled(sampler, noise, x, -level.sigma, noise));
+    SF_TRY(sf_sampler_divide(sampler, noise, noise, level.alpha));
+    SF_TRY(threshold(sampler, noise));
+    SF_TRY(sf_sampler_add_scaled(sampler, noise, x, -level.alpha, noise));
+    return sf_sampler_divide(sampler, noise, noise, level.sigma);
 }
 
 /* ---- history and sums ---- */

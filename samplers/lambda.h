@@ -16,6 +16,19 @@
 
 #include "samplers/class.h"
 
+/* The choices of an exponential integrator: algorithms is those of algorithm_type, 0 for none. */
+#define SF_LAMBDA_CHOICES(algorithms)                                                              \
+    {                                                                                              \
+        [SF_OPTION_beta_schedule] = SF_BIT(SF_BETA_linear) | SF_BIT(SF_BETA_scaled_linear) |       \
+                                    SF_BIT(SF_BETA_squaredcos_cap_v2),                             \
+        [SF_OPTION_prediction_type] =                                                              \
+            SF_BIT(SF_PREDICTION_epsilon) | SF_BIT(SF_PREDICTION_sample) |                         \
+            SF_BIT(SF_PREDICTION_v_prediction) | SF_BIT(SF_PREDICTION_flow_prediction),            \
+        [SF_OPTION_variance_type] =                                                                \
+            SF_BIT(SF_VARIANCE_learned) | SF_BIT(SF_VARIANCE_learned_range),                       \
+        [SF_OPTION_algorithm_type] = (algorithms),                                                 \
+    }
+
 typedef struct sf_noise_level {
     float alpha, sigma, lambda;
 } sf_noise_level;
@@ -48,8 +61,8 @@ sf_status sf_lambda_begin(sf_sampler *sampler, const sf_lambda_rules *rules);
 sf_status sf_lambda_check_noise(const sf_sampler *sampler);
 
 /*
- * The answer to an evaluation, as x_0 or as noise, with thresholding; out is not SF_WORK_OUTPUT. Of
- * a predicted variance only the first half of the channels counts.
+ * The answer to an evaluation, as x_0 (with thresholding) or as noise (without); out is not
+ * SF_WORK_OUTPUT. Of a predicted variance only the first half of the channels counts.
  *
  *   epsilon          x_0 = (x - sigma m) / alpha    noise = m
  *   sample           x_0 = m                        noise = (x - alpha m) / sigma
@@ -60,6 +73,9 @@ sf_status sf_lambda_denoised(sf_sampler *sampler, int evaluation,
                              const sf_device_tensor *model_output, sf_device_tensor *out);
 sf_status sf_lambda_noise(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output,
                           sf_device_tensor *out);
+
+/* Thresholding of the x_0 that such a noise means, in place. */
+sf_status sf_lambda_threshold_noise(sf_sampler *sampler, int evaluation, sf_device_tensor *noise);
 
 /* ---- history and sums ---- */
 
@@ -88,6 +104,10 @@ static inline float sf_exp_f32(float x) {
 
 static inline float sf_log_f32(float x) {
     return (float)log((double)x);
+}
+
+static inline float sf_expm1_f32(float x) {
+    return (float)expm1((double)x);
 }
 
 #endif

@@ -28,3 +28,4 @@ libsfumato_internal_la_SOURCES += samplers/schedule.h
 libsfumato_internal_la_SOURCES += samplers/schedules.def
 libsfumato_internal_la_SOURCES += samplers/sigmas.c
 libsfumato_internal_la_SOURCES += samplers/timesteps.c
+libsfumato_internal_la_SOURCES += samplers/unipc.c

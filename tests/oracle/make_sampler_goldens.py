@@ -132,7 +132,7 @@ def run(family, scheduler, inputs, n, overrides):
         last = k + 1 == len(scheduler.timesteps)
         numbers += [x.flatten()[:1].numpy(), sample.flatten()[: None if n <= 7 or last else 4].numpy()]
     flat = np.concatenate([np.asarray(a, dtype=np.float64) for a in numbers]).astype(np.float32)
-    assert np.isfinite(flat).all(), (type(scheduler).__name__, overrides, n)
+    assert np.isfinite(flat).all(), (scheduler.config, overrides, n)
     return flat
 
 

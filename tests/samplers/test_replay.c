@@ -202,6 +202,7 @@ static const struct {
     {"override", 4},
     {"dpm_multistep", 40},
     {"dpm_singlestep", 35},
+    {"unipc", 30},
     /* clang-format on */
 };
 
