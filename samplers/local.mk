@@ -6,6 +6,7 @@ libsfumato_internal_la_SOURCES += samplers/config.c
 libsfumato_internal_la_SOURCES += samplers/config.h
 libsfumato_internal_la_SOURCES += samplers/ddim.c
 libsfumato_internal_la_SOURCES += samplers/ddpm.c
+libsfumato_internal_la_SOURCES += samplers/deis.c
 libsfumato_internal_la_SOURCES += samplers/denoised.c
 libsfumato_internal_la_SOURCES += samplers/dpm_multistep.c
 libsfumato_internal_la_SOURCES += samplers/dpm_singlestep.c

@@ -203,6 +203,7 @@ static const struct {
     {"dpm_multistep", 40},
     {"dpm_singlestep", 35},
     {"unipc", 30},
+    {"deis", 15},
     /* clang-format on */
 };
 
