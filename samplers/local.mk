@@ -21,6 +21,7 @@ libsfumato_internal_la_SOURCES += samplers/loop.h
 libsfumato_internal_la_SOURCES += samplers/names.h
 libsfumato_internal_la_SOURCES += samplers/options.def
 libsfumato_internal_la_SOURCES += samplers/replay.c
+libsfumato_internal_la_SOURCES += samplers/sa_solver.c
 libsfumato_internal_la_SOURCES += samplers/sampler.c
 libsfumato_internal_la_SOURCES += samplers/sampler.h
 libsfumato_internal_la_SOURCES += samplers/samplers.def

@@ -204,6 +204,7 @@ static const struct {
     {"dpm_singlestep", 35},
     {"unipc", 30},
     {"deis", 15},
+    {"sa_solver", 25},
     /* clang-format on */
 };
 
