@@ -64,7 +64,7 @@ static sf_status first_order(sf_sampler *sampler, int evaluation) {
     sf_noise_level to = sf_noise_level_at(sampler, evaluation + 1);
     float grown = sf_exp_f32(to.lambda - from.lambda) - 1;
     const sf_term terms[] = {{to.alpha / from.alpha, x}, {-(to.sigma * grown), sampler->kept[0]}};
-    return sf_lambda_sum(sampler, x, 2, terms);
+    return sf_sampler_sum(sampler, x, 2, terms);
 }
 
 static sf_status higher_order(sf_sampler *sampler, int evaluation, int order) {
@@ -87,7 +87,7 @@ static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tenso
     const sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
     sf_noise_level level = sf_noise_level_at(sampler, evaluation);
     int order = order_of(sampler, evaluation);
-    sf_lambda_remember(sampler, MOST);
+    sf_sampler_remember(sampler, MOST);
     sf_device_tensor *noise = sampler->kept[0];
     SF_TRY(sf_lambda_denoised(sampler, evaluation, model_output, noise));
     SF_TRY(sf_sampler_add_scaled(sampler, noise, x, -level.alpha, noise));

@@ -46,7 +46,7 @@ static sf_status second_order(sf_sampler *sampler, int evaluation, sf_dpm_update
     float before = update->from.lambda - sf_noise_level_at(sampler, evaluation - 1).lambda;
     float r = before / h;
     update->slope = slope;
-    return sf_lambda_difference(sampler, slope, 1 / r, sampler->kept[0], sampler->kept[1]);
+    return sf_sampler_difference(sampler, slope, 1 / r, sampler->kept[0], sampler->kept[1]);
 }
 
 /* D1 and D2 of third order. */
@@ -59,9 +59,9 @@ static sf_status third_order(sf_sampler *sampler, int evaluation, sf_dpm_update 
     float lambda_1 = sf_noise_level_at(sampler, evaluation - 1).lambda;
     float lambda_2 = sf_noise_level_at(sampler, evaluation - 2).lambda;
     float r_0 = (lambda - lambda_1) / h, r_1 = (lambda_1 - lambda_2) / h;
-    SF_TRY(sf_lambda_difference(sampler, slope, 1 / r_0, v[0], v[1]));
-    SF_TRY(sf_lambda_difference(sampler, older, 1 / r_1, v[1], v[2]));
-    SF_TRY(sf_lambda_difference(sampler, change, 1, slope, older));
+    SF_TRY(sf_sampler_difference(sampler, slope, 1 / r_0, v[0], v[1]));
+    SF_TRY(sf_sampler_difference(sampler, older, 1 / r_1, v[1], v[2]));
+    SF_TRY(sf_sampler_difference(sampler, change, 1, slope, older));
     SF_TRY(sf_sampler_add_scaled(sampler, slope, slope, r_0 / (r_0 + r_1), change));
     SF_TRY(sf_sampler_scale(sampler, change, 1 / (r_0 + r_1), change));
     update->slope = slope;
@@ -71,7 +71,7 @@ static sf_status third_order(sf_sampler *sampler, int evaluation, sf_dpm_update 
 
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
     int order = order_of(sampler, evaluation);
-    sf_lambda_remember(sampler, 3);
+    sf_sampler_remember(sampler, 3);
     SF_TRY(sf_dpm_convert(sampler, evaluation, model_output, sampler->kept[0]));
     if (sf_dpm_is_stochastic(sampler))
         SF_TRY(sf_sampler_draw(sampler, sampler->work[SF_WORK_NOISE]));

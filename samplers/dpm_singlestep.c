@@ -45,7 +45,7 @@ static sf_status second_order(sf_sampler *sampler, int evaluation, sf_dpm_update
     float h = update->to.lambda - update->from.lambda;
     float r = (sf_noise_level_at(sampler, evaluation).lambda - update->from.lambda) / h;
     update->slope = slope;
-    return sf_lambda_difference(sampler, slope, 1 / r, sampler->kept[0], sampler->kept[1]);
+    return sf_sampler_difference(sampler, slope, 1 / r, sampler->kept[0], sampler->kept[1]);
 }
 
 static sf_status third_order(sf_sampler *sampler, int evaluation, sf_dpm_update *update) {
@@ -56,14 +56,14 @@ static sf_status third_order(sf_sampler *sampler, int evaluation, sf_dpm_update 
     float lambda = update->from.lambda, h = update->to.lambda - lambda;
     float r_0 = (sf_noise_level_at(sampler, evaluation).lambda - lambda) / h;
     float r_1 = (sf_noise_level_at(sampler, evaluation - 1).lambda - lambda) / h;
-    SF_TRY(sf_lambda_difference(sampler, late, 1 / r_0, v[0], v[2]));
+    SF_TRY(sf_sampler_difference(sampler, late, 1 / r_0, v[0], v[2]));
     update->slope = late;
     if (sampler->settings.solver_type != SF_SOLVER_heun)
         return SF_OK;
-    SF_TRY(sf_lambda_difference(sampler, early, 1 / r_1, v[1], v[2]));
+    SF_TRY(sf_sampler_difference(sampler, early, 1 / r_1, v[1], v[2]));
     SF_TRY(sf_sampler_combine(sampler, slope, r_0, early, -r_1, late));
     SF_TRY(sf_sampler_divide(sampler, slope, slope, r_0 - r_1));
-    SF_TRY(sf_lambda_difference(sampler, late, 2, late, early));
+    SF_TRY(sf_sampler_difference(sampler, late, 2, late, early));
     SF_TRY(sf_sampler_divide(sampler, late, late, r_0 - r_1));
     update->slope = slope;
     update->curvature = late;
@@ -72,7 +72,7 @@ static sf_status third_order(sf_sampler *sampler, int evaluation, sf_dpm_update 
 
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
     int order = order_of(sampler, evaluation);
-    sf_lambda_remember(sampler, BASE);
+    sf_sampler_remember(sampler, BASE);
     SF_TRY(sf_dpm_convert(sampler, evaluation, model_output, sampler->kept[0]));
     if (sf_dpm_is_stochastic(sampler))
         SF_TRY(sf_sampler_draw(sampler, sampler->work[SF_WORK_NOISE]));

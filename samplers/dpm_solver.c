@@ -112,7 +112,7 @@ sf_status sf_dpm_advance(sf_sampler *sampler, const sf_dpm_update *update) {
         {f.curvature, update->curvature},
         {f.noise, draws ? sampler->work[SF_WORK_NOISE] : NULL},
     };
-    return sf_lambda_sum(sampler, sampler->work[SF_WORK_SAMPLE], 5, terms);
+    return sf_sampler_sum(sampler, sampler->work[SF_WORK_SAMPLE], 5, terms);
 }
 
 void sf_dpm_insist(sf_scheduler_settings *settings, int algorithm, int order) {

@@ -89,27 +89,3 @@ sf_status sf_lambda_threshold_noise(sf_sampler *sampler, int evaluation, sf_devi
     SF_TRY(sf_sampler_add_scaled(sampler, noise, x, -level.alpha, noise));
     return sf_sampler_divide(sampler, noise, noise, level.sigma);
 }
-
-/* ---- history and sums ---- */
-
-void sf_lambda_remember(sf_sampler *sampler, int n) {
-    sf_device_tensor *oldest = sampler->kept[n - 1];
-    for (int i = n - 1; i > 0; i--)
-        sampler->kept[i] = sampler->kept[i - 1];
-    sampler->kept[0] = oldest;
-}
-
-sf_status sf_lambda_sum(sf_sampler *sampler, sf_device_tensor *out, int n_terms,
-                        const sf_term *terms) {
-    SF_TRY(sf_sampler_scale(sampler, out, terms[0].factor, terms[0].tensor));
-    for (int i = 1; i < n_terms; i++)
-        if (terms[i].tensor)
-            SF_TRY(sf_sampler_add_scaled(sampler, out, out, terms[i].factor, terms[i].tensor));
-    return SF_OK;
-}
-
-sf_status sf_lambda_difference(sf_sampler *sampler, sf_device_tensor *out, float factor,
-                               const sf_device_tensor *a, const sf_device_tensor *b) {
-    SF_TRY(sf_sampler_add_scaled(sampler, out, a, -1, b));
-    return sf_sampler_scale(sampler, out, factor, out);
-}

@@ -1,6 +1,6 @@
 /*
- * What the exponential integrators share: noise levels in lambda space, the run's levels, the model's
- * answer as clean sample or as noise, and the answers that a multistep method remembers.
+ * What the exponential integrators share: noise levels in lambda space, the run's levels, and the
+ * model's answer as clean sample or as noise.
  *
  * x = alpha x_0 + sigma noise, and lambda = log(alpha / sigma) is half the logarithm of the
  * signal-to-noise ratio: Lu et al. 2022, "DPM-Solver", section 3. sf_sampler.sigmas has s = sigma /
@@ -77,26 +77,7 @@ sf_status sf_lambda_noise(sf_sampler *sampler, int evaluation, const sf_device_t
 /* Thresholding of the x_0 that such a noise means, in place. */
 sf_status sf_lambda_threshold_noise(sf_sampler *sampler, int evaluation, sf_device_tensor *noise);
 
-/* ---- history and sums ---- */
-
-/* Moves kept[0] to kept[1] and so on, of the first n; kept[0] is then the oldest, to be written. */
-void sf_lambda_remember(sf_sampler *sampler, int n);
-
-typedef struct sf_term {
-    float factor;
-    const sf_device_tensor *tensor;
-} sf_term;
-
-/*
- * out = the terms' sum from the left, products rounded apart; a term of no tensor is left out, but
- * the first has one. out may be the first term's tensor and no other's.
- */
-sf_status sf_lambda_sum(sf_sampler *sampler, sf_device_tensor *out, int n_terms,
-                        const sf_term *terms);
-
-/* out = factor (a - b) */
-sf_status sf_lambda_difference(sf_sampler *sampler, sf_device_tensor *out, float factor,
-                               const sf_device_tensor *a, const sf_device_tensor *b);
+/* ---- functions in f32 ---- */
 
 static inline float sf_exp_f32(float x) {
     return (float)exp((double)x);

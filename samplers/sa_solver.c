@@ -165,9 +165,9 @@ static sf_status take(sf_sampler *sampler, const move *m) {
     }
     for (int i = 0; i < m->order; i++)
         terms[i] = (sf_term){scale * integrals[i], sampler->kept[i]};
-    SF_TRY(sf_lambda_sum(sampler, sum, m->order, terms));
+    SF_TRY(sf_sampler_sum(sampler, sum, m->order, terms));
     const sf_term all[] = {{sample_factor, last}, {1, sum}, {noise_factor, sampler->kept[NOISE]}};
-    return sf_lambda_sum(sampler, sampler->work[SF_WORK_SAMPLE], 3, all);
+    return sf_sampler_sum(sampler, sampler->work[SF_WORK_SAMPLE], 3, all);
 }
 
 /* Of a step from an evaluation's level that knows so many levels. */
@@ -198,7 +198,7 @@ static sf_status convert(sf_sampler *sampler, int evaluation, const sf_device_te
 }
 
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
-    sf_lambda_remember(sampler, MOST);
+    sf_sampler_remember(sampler, MOST);
     SF_TRY(convert(sampler, evaluation, model_output, sampler->kept[0]));
     if (evaluation > 0)
         SF_TRY(correct(sampler, evaluation - 1));

@@ -150,7 +150,7 @@ static sf_status move(sf_sampler *sampler, int evaluation, const sf_device_tenso
         {numbers.value_factor, v[0]},
         {numbers.sum_factor, n_terms > 0 ? sum : NULL},
     };
-    return sf_lambda_sum(sampler, sample, 3, terms);
+    return sf_sampler_sum(sampler, sample, 3, terms);
 }
 
 static bool corrects_after(const sf_sampler *sampler, int evaluation) {
@@ -164,7 +164,7 @@ static bool corrects_after(const sf_sampler *sampler, int evaluation) {
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
     sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
     sf_device_tensor *last = sampler->kept[SAMPLE];
-    sf_lambda_remember(sampler, SAMPLE);
+    sf_sampler_remember(sampler, SAMPLE);
     sf_device_tensor *const *v = sampler->kept;
     SF_TRY(sampler->settings.predict_x0
                ? sf_lambda_denoised(sampler, evaluation, model_output, v[0])

@@ -74,6 +74,8 @@ def round_correctly():
     torch.expm1 = rounded_correctly(np.expm1, torch.expm1)
     torch.log = rounded_correctly(log, torch.log)
     np.log = rounded_correctly(log, log)
+    torch.sin = rounded_correctly(np.sin, torch.sin)
+    torch.atan2 = lambda y, x: torch.from_numpy(np.arctan2(y.double().numpy(), x.double().numpy()).astype(np.float32))
 
 
 class Recorded:

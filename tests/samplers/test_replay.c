@@ -205,6 +205,7 @@ static const struct {
     {"unipc", 30},
     {"deis", 15},
     {"sa_solver", 25},
+    {"pndm", 20},
     /* clang-format on */
 };
 
