@@ -12,7 +12,8 @@
  *
  * The first steps have the order that their history allows; the last is of first order where it ends
  * at sigma 0, and runs of fewer than 15 steps end with lower orders (lower_order_final). As
- * DPMSolverMultistepScheduler of diffusers 0.42.1.
+ * DPMSolverMultistepScheduler of diffusers 0.42.1; dpmpp_2m_inverse, which goes from a clean sample to its
+ * noise by the same formulas, as DPMSolverMultistepInverseScheduler.
  */
 #include "samplers/dpm_solver.h"
 
@@ -24,6 +25,17 @@ static void set_defaults(sf_scheduler_settings *settings) {
 
 static sf_status begin(sf_sampler *sampler) {
     static const sf_lambda_rules rules = {.rescaled_end = true, .cosine_is_cut = true};
+    SF_TRY(sf_dpm_check(sampler));
+    return sf_lambda_begin(sampler, &rules);
+}
+
+static void set_inverse_defaults(sf_scheduler_settings *settings) {
+    settings->timestep_spacing = SF_SPACING_linspace;
+    settings->final_sigmas_type = SF_FINAL_sigma_min; /* none is 0 */
+}
+
+static sf_status begin_inverse(sf_sampler *sampler) {
+    static const sf_lambda_rules rules = {.last_is_kept = true, .rises = true};
     SF_TRY(sf_dpm_check(sampler));
     return sf_lambda_begin(sampler, &rules);
 }
@@ -196,4 +208,26 @@ const sf_sampler_class sf_sampler_dpm_3m = {
         },
     .insist = insist_dpm_3m,
     MULTISTEP,
+};
+
+/* The noise of an SDE's form would have a negative variance. */
+const sf_sampler_class sf_sampler_dpmpp_2m_inverse = {
+    .info =
+        {
+            .name = "dpmpp_2m_inverse",
+            .title = "DPM++ 2M Inverse",
+            .class_name = "DPMSolverMultistepInverseScheduler",
+            .description = "from a clean sample to the noise that leads to it, second order",
+            .order = 2,
+            .evaluations_per_step = 1,
+            .stochastic = 0,
+        },
+    .options = (SF_DPM_OPTIONS & ~SF_OPTION(final_sigmas_type)) | SF_OPTION(timestep_spacing) |
+               SF_OPTION(steps_offset) | SF_OPTION(euler_at_final),
+    .choices = SF_LAMBDA_CHOICES(SF_BIT(SF_ALGORITHM_dpmsolver) | SF_BIT(SF_ALGORITHM_dpmsolverpp) |
+                                 SF_BIT(SF_ALGORITHM_deis)),
+    .n_kept = 3,
+    .set_defaults = set_inverse_defaults,
+    .begin = begin_inverse,
+    .step = step,
 };

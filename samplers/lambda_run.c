@@ -31,17 +31,18 @@ static int count_clipped(const sf_scheduler_settings *settings, const sf_alphas 
     return n;
 }
 
-/* Timestep i of those between 0 and end - 1. */
+/* Timestep i of those between 0 and end - 1: place is that of n + 1 points from the cleanest. */
 static double spaced(const build *b, int end, int i) {
+    int place = b->rules->rises ? i : b->n_steps - i;
     double ratio = (double)b->settings->num_train_timesteps / b->n_steps;
     double difference = (end - ratio) - end;
     switch (b->rules->spacing_is_even ? (int)SF_SPACING_linspace : b->settings->timestep_spacing) {
     case SF_SPACING_leading:
-        return (double)(b->n_steps - i) * (end / (b->n_steps + 1)) + b->settings->steps_offset;
+        return (double)place * (end / (b->n_steps + 1)) + b->settings->steps_offset;
     case SF_SPACING_trailing:
-        return rint(end + i * difference) - 1;
+        return rint(end + (b->rules->rises ? b->n - 1 - i : i) * difference) - 1;
     default:
-        return rint(sf_linspace_f64(0, end - 1, b->n_steps + 1, b->n_steps - i));
+        return rint(sf_linspace_f64(0, end - 1, b->n_steps + 1, place));
     }
 }
 
@@ -81,7 +82,7 @@ static void spread(build *b) {
     if (b->rules->cosine_is_cut && settings->beta_schedule == SF_BETA_squaredcos_cap_v2)
         rounded = false;
     b->n = b->n_steps;
-    b->schedule->fill(low, high, b->n, b->sigmas);
+    b->schedule->fill(b->rules->rises ? high : low, b->rules->rises ? low : high, b->n, b->sigmas);
     for (int i = 0; i < b->n; i++) {
         double timestep = sf_sigma_table_timestep(&b->table, b->sigmas[i]);
         b->timesteps[i] = rounded ? rint(timestep) : trunc(timestep);
@@ -144,10 +145,11 @@ static void fill(build *b, int end) {
 }
 
 /* Adds the last sigma and rounds all to f32. */
-static sf_status finish(sf_context *ctx, build *b) {
+static sf_status finish(sf_context *ctx, build *b, int end) {
     bool repeats = b->rules->last_is_kept && (b->schedule->fill || b->settings->use_flow_sigmas);
-    double lowest = repeats ? b->sigmas[b->n - 1] : (double)b->table.sigmas[0];
-    b->sigmas[b->n] = b->settings->final_sigmas_type == SF_FINAL_zero ? 0 : lowest;
+    double last = at_timestep(&b->table, b->rules->rises ? end - 1 : 0);
+    last = repeats ? b->sigmas[b->n - 1] : last;
+    b->sigmas[b->n] = b->settings->final_sigmas_type == SF_FINAL_zero ? 0 : last;
     for (int i = 0; i <= b->n; i++) {
         b->sigmas[i] = (double)(float)b->sigmas[i];
         if (!isfinite(b->sigmas[i]))
@@ -168,7 +170,23 @@ static sf_status build_run(sf_sampler *sampler, build *b) {
         !(b->sigmas = SF_NEW_ARRAY(ctx, double, most)))
         return SF_ERROR_MEMORY;
     fill(b, end);
-    return finish(ctx, b);
+    return finish(ctx, b, end);
+}
+
+/*
+ * Leaves out timesteps that come again, where they were not cut to whole numbers; the sigmas stay.
+ * Returns how many timesteps there are.
+ */
+static int leave_repeated(const build *b) {
+    bool cut =
+        b->schedule->fill ? b->schedule != &sf_sigma_schedule_karras : b->settings->use_flow_sigmas;
+    int count = 0;
+    if (cut)
+        return b->n;
+    for (int i = 0; i < b->n; i++)
+        if (i == 0 || b->timesteps[i] != b->timesteps[count - 1])
+            b->timesteps[count++] = b->timesteps[i];
+    return count;
 }
 
 sf_status sf_lambda_begin(sf_sampler *sampler, const sf_lambda_rules *rules) {
@@ -188,7 +206,7 @@ sf_status sf_lambda_begin(sf_sampler *sampler, const sf_lambda_rules *rules) {
     }
     sampler->timesteps = b.timesteps;
     sampler->sigmas = b.sigmas;
-    sampler->n_timesteps = b.n;
+    sampler->n_timesteps = rules->rises ? leave_repeated(&b) : b.n;
     sampler->n_sigmas = b.n + 1;
     return SF_OK;
 }

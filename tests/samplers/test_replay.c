@@ -206,6 +206,7 @@ static const struct {
     {"deis", 15},
     {"sa_solver", 25},
     {"pndm", 20},
+    {"dpm_inverse", 12},
     /* clang-format on */
 };
 
