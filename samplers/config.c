@@ -178,7 +178,7 @@ static const struct option {
 #define MEMBER(member)                     #member, offsetof(sf_scheduler_settings, member)
 #define SF_INTEGER(name, value, low, high) {MEMBER(name), (low), (high), NULL, 0, read_integer},
 #define SF_NUMBER(name, value, low, high)                                                          \
-    {MEMBER(name), (low), (double)(high), NULL, 0, read_number},
+    {MEMBER(name), (double)(low), (double)(high), NULL, 0, read_number},
 #define SF_FLAG(name, value) {MEMBER(name), 0, 1, NULL, 0, read_flag},
 #define SF_CHOICE(name, value)                                                                     \
     {MEMBER(name), 0, 0, names_##name, (int)(sizeof names_##name / sizeof names_##name[0]),        \

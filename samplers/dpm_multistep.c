@@ -12,8 +12,8 @@
  *
  * The first steps have the order that their history allows; the last is of first order where it ends
  * at sigma 0, and runs of fewer than 15 steps end with lower orders (lower_order_final). As
- * DPMSolverMultistepScheduler of diffusers 0.42.1; dpmpp_2m_inverse, which goes from a clean sample to its
- * noise by the same formulas, as DPMSolverMultistepInverseScheduler.
+ * DPMSolverMultistepScheduler of diffusers 0.42.1; dpmpp_2m_inverse, which goes from a clean sample to
+ * its noise by the same formulas, as DPMSolverMultistepInverseScheduler.
  */
 #include "samplers/dpm_solver.h"
 
