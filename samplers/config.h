@@ -9,14 +9,15 @@
 struct sf_sampler_class;
 typedef struct sf_sigma_schedule sf_sigma_schedule;
 
-/* The values of each SF_CHOICE option, as diffusers spells them. */
+/* The values of each SF_CHOICE option, as diffusers spells them, but for those of config.c's
+ * spelling_of(), which are no C names. */
 /* clang-format off */
 #define SF_CHOICES_beta_schedule(X)                                                                \
     X(BETA, linear) X(BETA, scaled_linear) X(BETA, squaredcos_cap_v2) X(BETA, sigmoid)             \
     X(BETA, laplace)
 #define SF_CHOICES_prediction_type(X)                                                              \
     X(PREDICTION, epsilon) X(PREDICTION, sample) X(PREDICTION, v_prediction)                       \
-    X(PREDICTION, original_sample)
+    X(PREDICTION, original_sample) X(PREDICTION, flow_prediction)
 #define SF_CHOICES_timestep_spacing(X)                                                             \
     X(SPACING, leading) X(SPACING, trailing) X(SPACING, linspace)
 #define SF_CHOICES_timestep_type(X)                                                                \
@@ -28,6 +29,12 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
     X(INTERPOLATION, linear) X(INTERPOLATION, log_linear)
 #define SF_CHOICES_final_sigmas_type(X)                                                            \
     X(FINAL, zero) X(FINAL, sigma_min)
+#define SF_CHOICES_algorithm_type(X)                                                               \
+    X(ALGORITHM, dpmsolver) X(ALGORITHM, dpmsolverpp) X(ALGORITHM, sde_dpmsolver)                  \
+    X(ALGORITHM, sde_dpmsolverpp) X(ALGORITHM, deis) X(ALGORITHM, data_prediction)                 \
+    X(ALGORITHM, noise_prediction)
+#define SF_CHOICES_solver_type(X)                                                                  \
+    X(SOLVER, midpoint) X(SOLVER, heun) X(SOLVER, bh1) X(SOLVER, bh2) X(SOLVER, logrho)
 /* clang-format on */
 
 /* SF_BETA_linear, SF_SPACING_trailing and so on; one enum an option, counted from 0. */
@@ -65,6 +72,8 @@ typedef struct sf_scheduler_settings {
 #define SF_NUMBERS(name, ...) sf_numbers name;
 #include "samplers/options.def"
 } sf_scheduler_settings;
+
+_Static_assert(SF_OPTION_COUNT <= 64, "sf_sampler_class.options has a bit for each");
 
 /* A bit of sf_sampler_class.options, and of .choices. */
 #define SF_BIT(value)   ((uint64_t)1 << (value))

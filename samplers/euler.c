@@ -102,6 +102,9 @@ const sf_sampler_class sf_sampler_euler = {
         {
             [SF_OPTION_beta_schedule] = SF_BIT(SF_BETA_linear) | SF_BIT(SF_BETA_scaled_linear) |
                                         SF_BIT(SF_BETA_squaredcos_cap_v2),
+            [SF_OPTION_prediction_type] =
+                SF_BIT(SF_PREDICTION_epsilon) | SF_BIT(SF_PREDICTION_sample) |
+                SF_BIT(SF_PREDICTION_v_prediction) | SF_BIT(SF_PREDICTION_original_sample),
         },
     .set_defaults = set_defaults,
     .begin = begin,
