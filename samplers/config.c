@@ -300,7 +300,8 @@ static bool asks_for(const sf_scheduler_settings *settings, const sf_sigma_sched
 }
 
 static bool has_schedule(const sf_sampler_class *class, const sf_sigma_schedule *schedule) {
-    return schedule->option < 0 || (class->options & SF_BIT(schedule->option)) != 0;
+    return class->any_schedule || schedule->option < 0 ||
+           (class->options & SF_BIT(schedule->option)) != 0;
 }
 
 static sf_status find_schedule(sf_context *ctx, const sf_sampler_class *class, const char *name,

@@ -71,6 +71,13 @@ sf_status sf_sigma_run_new(sf_context *ctx, const sf_scheduler_settings *setting
                            const sf_alphas *alphas, const sf_sigma_schedule *schedule, int n_steps,
                            sf_sigma_run *run);
 
+/*
+ * The timesteps, with fractions, at which training had those sigmas: linear in log sigma, within the
+ * table. Sigmas and their logarithms are taken as f32. timesteps may be sigmas.
+ */
+sf_status sf_sigma_timesteps(sf_context *ctx, const sf_alphas *alphas, int count,
+                             const double *sigmas, double *timesteps);
+
 /* The p-quantile of the beta distribution with both parameters 0.6; p within 0..1. */
 double sf_beta_quantile(double p);
 

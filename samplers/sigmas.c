@@ -85,12 +85,15 @@ static double interpolate(const float *table, int count, double timestep) {
     return slope * (timestep - low) + (double)table[low];
 }
 
+static double log_of(double sigma) {
+    return log(sigma > 1e-10 ? sigma : 1e-10);
+}
+
 /*
  * The timestep, with a fraction, at which training had that sigma: linear in log sigma. The table's
  * logarithms and their difference are f32.
  */
-static double timestep_of(double sigma, const float *log_table, int count) {
-    double log_sigma = log(sigma > 1e-10 ? sigma : 1e-10);
+static double timestep_of(double log_sigma, const float *log_table, int count) {
     if (count < 2)
         return 0;
     int low = 0, end = count - 1; /* the last entry but one that is not above, else the first */
@@ -134,6 +137,17 @@ static sf_status make_table(sf_context *ctx, const sf_alphas *alphas, sigma_tabl
     return SF_OK;
 }
 
+sf_status sf_sigma_timesteps(sf_context *ctx, const sf_alphas *alphas, int count,
+                             const double *sigmas, double *timesteps) {
+    sigma_table table;
+    sf_status status = make_table(ctx, alphas, &table);
+    for (int i = 0; i < count && status == SF_OK; i++)
+        timesteps[i] =
+            (double)(float)timestep_of((double)(float)log_of(sigmas[i]), table.logs, table.count);
+    clear_table(ctx, &table);
+    return status;
+}
+
 /* The sigmas without the last one: room for n_timesteps and for n_steps + 1. Returns how many. */
 static int read_table(const sf_scheduler_settings *settings, const sigma_table *table, int n_steps,
                       const double *timesteps, int n_timesteps, double *sigmas, float *room) {
@@ -157,7 +171,8 @@ static void spread(const sf_scheduler_settings *settings, const sigma_table *tab
     schedule->fill(low, high, n_steps, run->sigmas);
     run->n_sigmas = n_steps;
     for (int i = 0; i < n_steps; i++)
-        run->timesteps[i] = (double)(float)timestep_of(run->sigmas[i], table->logs, table->count);
+        run->timesteps[i] =
+            (double)(float)timestep_of(log_of(run->sigmas[i]), table->logs, table->count);
     run->n_timesteps = n_steps;
 }
 

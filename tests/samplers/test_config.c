@@ -143,9 +143,9 @@ static const struct {
 } refused[] = {
     {"{}", NULL, NULL, -1, 4, SF_ERROR_FORMAT, "_class_name", "ddim, ddpm, euler"},
     {"{\"_class_name\": 7}", NULL, NULL, -1, 4, SF_ERROR_FORMAT, "_class_name", "a string"},
-    {"{\"_class_name\": \"HeunDiscreteScheduler\"}", NULL, NULL, -1, 4, SF_ERROR_UNSUPPORTED,
-     "HeunDiscreteScheduler", "DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler"},
-    {"{" DDIM "}", "heun", NULL, -1, 4, SF_ERROR_NOT_FOUND, "\"heun\"", "ddim, ddpm, euler"},
+    {"{\"_class_name\": \"NoSuchScheduler\"}", NULL, NULL, -1, 4, SF_ERROR_UNSUPPORTED,
+     "NoSuchScheduler", "DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler"},
+    {"{" DDIM "}", "nosuch", NULL, -1, 4, SF_ERROR_NOT_FOUND, "\"nosuch\"", "ddim, ddpm, euler"},
     {"{" DDIM "}", NULL, "karras", -1, 4, SF_ERROR_NOT_FOUND, "ddim has no schedule", "normal"},
     {"{" EULER "}", NULL, "kerras", -1, 4, SF_ERROR_NOT_FOUND, "kerras",
      "normal, karras, exponential, beta"},

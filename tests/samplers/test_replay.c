@@ -194,10 +194,7 @@ static const struct {
     const char *folder;
     size_t at_least;
 } families[] = {
-    {"ddim", 19},
-    {"ddpm", 22},
-    {"euler", 24},
-    {"override", 4},
+    {"ddim", 19}, {"ddpm", 22}, {"euler", 24}, {"override", 4}, {"sigma", 40},
 };
 
 #define N_FAMILIES (int)(sizeof families / sizeof *families)

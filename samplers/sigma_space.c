@@ -1,0 +1,155 @@
+/*
+ * What the methods in sigma space share. See sigma_space.h.
+ */
+#include "samplers/sigma_space.h"
+
+#include <math.h>
+
+#include "core/memory.h"
+
+/* Training with zero terminal SNR ends at alpha 0, where sigma is infinite. */
+#define LEAST_ALPHA 0x1p-24f
+
+/* ---- coefficients ---- */
+
+float sf_sigma_deviation(double sigma) {
+    float s = (float)sigma;
+    return sqrtf(s * s + 1);
+}
+
+float sf_sigma_to_time(float sigma) {
+    return -(float)log((double)sigma);
+}
+
+float sf_sigma_of_time(float time) {
+    return (float)exp(-(double)time);
+}
+
+sf_ancestral sf_sigma_ancestral(float from, float to) {
+    float from_square = from * from, to_square = to * to;
+    float up = sqrtf(to_square * (from_square - to_square) / from_square);
+    float rest = to_square - up * up;
+    return (sf_ancestral){.down = rest > 0 ? sqrtf(rest) : 0, .up = up};
+}
+
+/* ---- begin ---- */
+
+sf_status sf_sigma_begin(sf_sampler *sampler) {
+    const sf_scheduler_settings *settings = &sampler->settings;
+    sf_sigma_run run;
+    if (settings->rescale_betas_zero_snr)
+        sampler->alphas.values[sampler->alphas.count - 1] = LEAST_ALPHA;
+    SF_TRY(sf_sigma_run_new(sampler->ctx, settings, &sampler->alphas, sampler->schedule,
+                            sampler->n_steps, &run));
+    sampler->timesteps = run.timesteps;
+    sampler->n_timesteps = run.n_timesteps;
+    sampler->sigmas = run.sigmas;
+    sampler->n_sigmas = run.n_sigmas;
+    double highest = run.sigmas[0];
+    for (int i = 1; i < run.n_sigmas; i++)
+        highest = run.sigmas[i] > highest ? run.sigmas[i] : highest;
+    bool leading = settings->timestep_spacing == SF_SPACING_leading;
+    sampler->initial_scale = leading ? (double)sf_sigma_deviation(highest) : highest;
+    return SF_OK;
+}
+
+double sf_sigma_level(const sf_sampler *sampler, int evaluation) {
+    return sampler->levels ? sampler->levels[evaluation] : sampler->sigmas[evaluation];
+}
+
+double sf_sigma_input_scale(const sf_sampler *sampler, int evaluation) {
+    return 1 / (double)sf_sigma_deviation(sf_sigma_level(sampler, evaluation));
+}
+
+/* Two evaluations a step: the levels of all, and the timesteps of the second ones. */
+static sf_status place_middles(sf_sampler *sampler, float (*middle)(float from, float to),
+                               double *timesteps, double *levels) {
+    int n_evaluations = 2 * sampler->n_timesteps - 1;
+    const double *sigmas = sampler->sigmas;
+    for (int k = 0; k < n_evaluations; k++)
+        levels[k] =
+            k % 2 ? (double)middle((float)sigmas[k / 2], (float)sigmas[k / 2 + 1]) : sigmas[k / 2];
+    SF_TRY(sf_sigma_timesteps(sampler->ctx, &sampler->alphas, n_evaluations, levels, timesteps));
+    for (int k = 0; k < n_evaluations; k += 2)
+        timesteps[k] = sampler->timesteps[k / 2];
+    return SF_OK;
+}
+
+sf_status sf_sigma_begin_twice(sf_sampler *sampler, float (*middle)(float from, float to),
+                               int n_last) {
+    sf_context *ctx = sampler->ctx;
+    SF_TRY(sf_sigma_begin(sampler));
+    int n = sampler->n_timesteps, n_evaluations = 2 * n - 1, n_sigmas = 2 * n - 1 + n_last;
+    double *timesteps = SF_NEW_ARRAY(ctx, double, (size_t)n_evaluations);
+    double *sigmas = SF_NEW_ARRAY(ctx, double, (size_t)n_sigmas);
+    double *levels = middle ? SF_NEW_ARRAY(ctx, double, (size_t)n_evaluations) : NULL;
+    sf_status status = timesteps && sigmas && (levels || !middle) ? SF_OK : SF_ERROR_MEMORY;
+    if (status == SF_OK && middle)
+        status = place_middles(sampler, middle, timesteps, levels);
+    if (status != SF_OK) {
+        sf_free(ctx, timesteps);
+        sf_free(ctx, sigmas);
+        sf_free(ctx, levels);
+        return status;
+    }
+    for (int k = 0; k < n_evaluations && !middle; k++)
+        timesteps[k] = sampler->timesteps[(k + 1) / 2];
+    for (int k = 0; k < n_sigmas; k++)
+        sigmas[k] = sampler->sigmas[k < n_evaluations ? (k + 1) / 2 : n];
+    sf_free(ctx, sampler->timesteps);
+    sf_free(ctx, sampler->sigmas);
+    sampler->timesteps = timesteps;
+    sampler->n_timesteps = n_evaluations;
+    sampler->sigmas = sigmas;
+    sampler->n_sigmas = n_sigmas;
+    sampler->levels = levels;
+    return SF_OK;
+}
+
+sf_sigma_step sf_sigma_step_of(const sf_sampler *sampler, int evaluation) {
+    int first = evaluation - evaluation % 2;
+    bool is_last = first + 1 == sampler->n_timesteps;
+    float to = (float)sampler->sigmas[first + 1];
+    return (sf_sigma_step){
+        .from = (float)sampler->sigmas[first],
+        .to = to,
+        .middle = is_last ? to : (float)sf_sigma_level(sampler, first + 1),
+        .is_second = evaluation % 2 == 1,
+        .is_last = is_last,
+    };
+}
+
+/* ---- the model's answer ---- */
+
+sf_status sf_sigma_predict_denoised(sf_sampler *sampler, float sigma,
+                                    const sf_device_tensor *model_output, sf_device_tensor *out) {
+    const sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
+    switch (sampler->settings.prediction_type) {
+    case SF_PREDICTION_epsilon:
+        return sf_sampler_add_scaled(sampler, out, x, -sigma, model_output);
+    case SF_PREDICTION_v_prediction:
+        SF_TRY(sf_sampler_divide(sampler, out, x, sigma * sigma + 1));
+        return sf_sampler_add_scaled(sampler, out, out, -sigma / sf_sigma_deviation((double)sigma),
+                                     model_output);
+    default:
+        return sf_sampler_scale(sampler, out, 1, model_output);
+    }
+}
+
+sf_status sf_sigma_slope(sf_sampler *sampler, float sigma, sf_device_tensor *denoised) {
+    SF_TRY(sf_sampler_add_scaled(sampler, denoised, sampler->work[SF_WORK_SAMPLE], -1, denoised));
+    return sf_sampler_divide(sampler, denoised, denoised, sigma);
+}
+
+sf_status sf_sigma_derivative(sf_sampler *sampler, float sigma,
+                              const sf_device_tensor *model_output) {
+    sf_device_tensor *denoised = sampler->work[SF_WORK_DENOISED];
+    SF_TRY(sf_sigma_predict_denoised(sampler, sigma, model_output, denoised));
+    return sf_sigma_slope(sampler, sigma, denoised);
+}
+
+sf_status sf_sigma_add_noise(sf_sampler *sampler, float factor) {
+    sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE], *noise = sampler->work[SF_WORK_NOISE];
+    SF_TRY(sf_sampler_draw(sampler, noise));
+    return sf_sampler_add_scaled(sampler, x, x, factor, noise);
+}
