@@ -271,7 +271,7 @@ static void set_defaults(const sf_sampler_class *class, sf_scheduler_settings *s
 sf_status sf_scheduler_settings_read(sf_context *ctx, const sf_scheduler_config *config,
                                      const sf_sampler_class *class,
                                      sf_scheduler_settings *settings) {
-    sf_scheduler_settings made;
+    sf_scheduler_settings made = {0};
     reading r = {.ctx = ctx, .where = where_of(config), .json = config->json, .class = class};
     sf_status status = SF_OK;
     set_defaults(class, &made);

@@ -64,6 +64,9 @@ typedef struct sf_scheduler_settings {
 #define SF_CHOICE(name, ...)  int name; /* a value of enum sf_NAME */
 #define SF_NUMBERS(name, ...) sf_numbers name;
 #include "samplers/options.def"
+
+    /* No option but the class's: timesteps with fractions are f64 until sigmas are read off. */
+    bool timesteps_are_f64;
 } sf_scheduler_settings;
 
 /* A bit of sf_sampler_class.options, and of .choices. */

@@ -22,6 +22,7 @@ static void set_defaults(sf_scheduler_settings *settings) {
     settings->beta_start = 0.00085;
     settings->beta_end = 0.012;
     settings->timestep_spacing = SF_SPACING_linspace;
+    settings->timesteps_are_f64 = true;
 }
 
 static float middle_time(float from, float to) {

@@ -61,6 +61,18 @@ double sf_sigma_input_scale(const sf_sampler *sampler, int evaluation) {
     return 1 / (double)sf_sigma_deviation(sf_sigma_level(sampler, evaluation));
 }
 
+sf_status sf_sigma_timesteps(sf_context *ctx, const sf_alphas *alphas, int count,
+                             const double *levels, double *timesteps) {
+    sf_sigma_table table;
+    sf_status status = sf_sigma_table_new(ctx, alphas, &table);
+    for (int i = 0; i < count && status == SF_OK; i++) {
+        float rounded = (float)log(levels[i] > 1e-10 ? levels[i] : 1e-10);
+        timesteps[i] = (double)(float)sf_sigma_table_timestep(&table, exp((double)rounded));
+    }
+    sf_sigma_table_clear(ctx, &table);
+    return status;
+}
+
 /* Two evaluations a step: the levels of all, and the timesteps of the second ones. */
 static sf_status place_middles(sf_sampler *sampler, float (*middle)(float from, float to),
                                double *timesteps, double *levels) {

@@ -51,7 +51,14 @@ double sf_sigma_level(const sf_sampler *sampler, int evaluation);
 double sf_sigma_input_scale(const sf_sampler *sampler, int evaluation);
 
 /*
- * The same for a method with two evaluations a step and one in the last: timesteps t0 m0 t1 m1 ...,
+ * The timesteps, with fractions, at which training had those levels; their logarithms are taken as
+ * f32. timesteps may be levels.
+ */
+sf_status sf_sigma_timesteps(sf_context *ctx, const sf_alphas *alphas, int count,
+                             const double *levels, double *timesteps);
+
+/*
+ * sf_sigma_begin() for a method with two evaluations a step and one in the last: timesteps t0 m0 t1 m1 ...,
  * sigmas s0 s1 s1 s2 s2 ... 0, the last of them n_last times. middle is the level of a step's second
  * evaluation; NULL: the step's end.
  */

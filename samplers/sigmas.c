@@ -85,15 +85,11 @@ static double interpolate(const float *table, int count, double timestep) {
     return slope * (timestep - low) + (double)table[low];
 }
 
-static double log_of(double sigma) {
-    return log(sigma > 1e-10 ? sigma : 1e-10);
-}
-
-/*
- * The timestep, with a fraction, at which training had that sigma: linear in log sigma. The table's
- * logarithms and their difference are f32.
- */
-static double timestep_of(double log_sigma, const float *log_table, int count) {
+/* The table's logarithms and their difference are f32. */
+double sf_sigma_table_timestep(const sf_sigma_table *table, double sigma) {
+    const float *log_table = table->logs;
+    int count = table->count;
+    double log_sigma = log(sigma > 1e-10 ? sigma : 1e-10);
     if (count < 2)
         return 0;
     int low = 0, end = count - 1; /* the last entry but one that is not above, else the first */
@@ -110,22 +106,13 @@ static double timestep_of(double log_sigma, const float *log_table, int count) {
     return (1 - weight) * low + weight * (low + 1);
 }
 
-/* ---- a run ---- */
-
-typedef struct sigma_table {
-    float *sigmas; /* by timestep, rising */
-    float *logs;
-    int count;
-} sigma_table;
-
-static void clear_table(sf_context *ctx, sigma_table *table) {
+void sf_sigma_table_clear(sf_context *ctx, sf_sigma_table *table) {
     sf_free(ctx, table->sigmas);
     sf_free(ctx, table->logs);
 }
 
-/* The caller clears the table, also after a failure. */
-static sf_status make_table(sf_context *ctx, const sf_alphas *alphas, sigma_table *table) {
-    *table = (sigma_table){.count = alphas->count};
+sf_status sf_sigma_table_new(sf_context *ctx, const sf_alphas *alphas, sf_sigma_table *table) {
+    *table = (sf_sigma_table){.count = alphas->count};
     table->sigmas = SF_NEW_ARRAY(ctx, float, (size_t)alphas->count);
     table->logs = SF_NEW_ARRAY(ctx, float, (size_t)alphas->count);
     if (!table->sigmas || !table->logs)
@@ -137,20 +124,12 @@ static sf_status make_table(sf_context *ctx, const sf_alphas *alphas, sigma_tabl
     return SF_OK;
 }
 
-sf_status sf_sigma_timesteps(sf_context *ctx, const sf_alphas *alphas, int count,
-                             const double *sigmas, double *timesteps) {
-    sigma_table table;
-    sf_status status = make_table(ctx, alphas, &table);
-    for (int i = 0; i < count && status == SF_OK; i++)
-        timesteps[i] =
-            (double)(float)timestep_of((double)(float)log_of(sigmas[i]), table.logs, table.count);
-    clear_table(ctx, &table);
-    return status;
-}
+/* ---- a run ---- */
 
 /* The sigmas without the last one: room for n_timesteps and for n_steps + 1. Returns how many. */
-static int read_table(const sf_scheduler_settings *settings, const sigma_table *table, int n_steps,
-                      const double *timesteps, int n_timesteps, double *sigmas, float *room) {
+static int read_table(const sf_scheduler_settings *settings, const sf_sigma_table *table,
+                      int n_steps, const double *timesteps, int n_timesteps, double *sigmas,
+                      float *room) {
     if (settings->interpolation_type == SF_INTERPOLATION_linear) {
         for (int i = 0; i < n_timesteps; i++)
             sigmas[i] = interpolate(table->sigmas, table->count, timesteps[i]);
@@ -164,21 +143,20 @@ static int read_table(const sf_scheduler_settings *settings, const sigma_table *
 }
 
 /* Spreads n_steps levels anew between the ends of those read; their timesteps. */
-static void spread(const sf_scheduler_settings *settings, const sigma_table *table,
+static void spread(const sf_scheduler_settings *settings, const sf_sigma_table *table,
                    const sf_sigma_schedule *schedule, int n_steps, sf_sigma_run *run) {
     double low = isnan(settings->sigma_min) ? run->sigmas[run->n_sigmas - 1] : settings->sigma_min;
     double high = isnan(settings->sigma_max) ? run->sigmas[0] : settings->sigma_max;
     schedule->fill(low, high, n_steps, run->sigmas);
     run->n_sigmas = n_steps;
     for (int i = 0; i < n_steps; i++)
-        run->timesteps[i] =
-            (double)(float)timestep_of(log_of(run->sigmas[i]), table->logs, table->count);
+        run->timesteps[i] = (double)(float)sf_sigma_table_timestep(table, run->sigmas[i]);
     run->n_timesteps = n_steps;
 }
 
 /* Rounds to f32, adds the last level, and makes the timesteps of a continuous v-prediction. */
 static sf_status finish(sf_context *ctx, const sf_scheduler_settings *settings,
-                        const sigma_table *table, sf_sigma_run *run) {
+                        const sf_sigma_table *table, sf_sigma_run *run) {
     bool to_zero = settings->final_sigmas_type == SF_FINAL_zero;
     run->sigmas[run->n_sigmas++] = to_zero ? 0 : (double)table->sigmas[0];
     for (int i = 0; i < run->n_sigmas; i++) {
@@ -198,13 +176,13 @@ static sf_status finish(sf_context *ctx, const sf_scheduler_settings *settings,
 sf_status sf_sigma_run_new(sf_context *ctx, const sf_scheduler_settings *settings,
                            const sf_alphas *alphas, const sf_sigma_schedule *schedule, int n_steps,
                            sf_sigma_run *run) {
-    sigma_table table = {0};
+    sf_sigma_table table = {0};
     sf_sigma_run made = {0};
     double *timesteps = NULL;
     float *room = NULL;
     int n_timesteps;
     sf_status status;
-    SF_TRY_OUT(make_table(ctx, alphas, &table));
+    SF_TRY_OUT(sf_sigma_table_new(ctx, alphas, &table));
     SF_TRY_OUT(sf_timesteps_new(ctx, settings, n_steps, false, &timesteps, &n_timesteps));
     size_t most = (size_t)(n_timesteps > n_steps ? n_timesteps : n_steps) + 2;
     status = SF_ERROR_MEMORY;
@@ -228,6 +206,6 @@ out:
     }
     sf_free(ctx, timesteps);
     sf_free(ctx, room);
-    clear_table(ctx, &table);
+    sf_sigma_table_clear(ctx, &table);
     return status;
 }
