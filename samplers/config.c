@@ -144,6 +144,19 @@ sf_status sf_scheduler_config_choose(sf_context *ctx, const sf_scheduler_config 
     static const char *const names_##name[] = {SF_CHOICES_##name(CHOICE_NAME)};
 #include "samplers/options.def"
 
+/* A value as diffusers spells it. */
+static const char *spelling_of(const char *name) {
+    static const char *const others[][2] = {
+        {"dpmsolverpp", "dpmsolver++"},
+        {"sde_dpmsolver", "sde-dpmsolver"},
+        {"sde_dpmsolverpp", "sde-dpmsolver++"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(name, others[i][0]) == 0)
+            return others[i][1];
+    return name;
+}
+
 typedef struct reading reading;
 typedef sf_status (*reader)(const reading *r, void *value);
 
@@ -222,11 +235,11 @@ static sf_status read_choice(const reading *r, void *value) {
     for (int i = 0; i < option->n_names; i++) {
         if (allowed && !(allowed & SF_BIT(i)))
             continue;
-        if (strcmp(text, option->names[i]) == 0) {
+        if (strcmp(text, spelling_of(option->names[i])) == 0) {
             *(int *)value = i;
             return SF_OK;
         }
-        sf_names_add(&names, option->names[i]);
+        sf_names_add(&names, spelling_of(option->names[i]));
     }
     SF_FAIL(r->ctx, ERROR_UNSUPPORTED, "%s: %s: \"%.64s\" is none of %s's: %s", r->where,
             option->name, text, r->class->info.class_name, names.text);

@@ -9,7 +9,8 @@
 struct sf_sampler_class;
 typedef struct sf_sigma_schedule sf_sigma_schedule;
 
-/* The values of each SF_CHOICE option, as diffusers spells them. */
+/* The values of each SF_CHOICE option, as diffusers spells them, but for those of config.c's
+ * spelling_of(), which are no C names. */
 /* clang-format off */
 #define SF_CHOICES_beta_schedule(X)                                                                \
     X(BETA, linear) X(BETA, scaled_linear) X(BETA, squaredcos_cap_v2) X(BETA, sigmoid)             \
@@ -28,6 +29,14 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
     X(INTERPOLATION, linear) X(INTERPOLATION, log_linear)
 #define SF_CHOICES_final_sigmas_type(X)                                                            \
     X(FINAL, zero) X(FINAL, sigma_min)
+#define SF_CHOICES_sigma_schedule(X)                                                               \
+    X(SPREAD, karras) X(SPREAD, exponential)
+#define SF_CHOICES_algorithm_type(X)                                                               \
+    X(ALGORITHM, dpmsolver) X(ALGORITHM, dpmsolverpp) X(ALGORITHM, sde_dpmsolver)                  \
+    X(ALGORITHM, sde_dpmsolverpp) X(ALGORITHM, deis) X(ALGORITHM, data_prediction)                 \
+    X(ALGORITHM, noise_prediction)
+#define SF_CHOICES_solver_type(X)                                                                  \
+    X(SOLVER, midpoint) X(SOLVER, heun) X(SOLVER, bh1) X(SOLVER, bh2) X(SOLVER, logrho)
 /* clang-format on */
 
 /* SF_BETA_linear, SF_SPACING_trailing and so on; one enum an option, counted from 0. */
@@ -36,7 +45,7 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
 #define SF_NUMBER(...)
 #define SF_FLAG(...)
 #define SF_NUMBERS(...)
-#define SF_CHOICE(name, value) typedef enum sf_##name{SF_CHOICES_##name(SF_CHOICE_ENUM)} sf_##name;
+#define SF_CHOICE(name, value) enum sf_choice_##name{SF_CHOICES_##name(SF_CHOICE_ENUM)};
 #include "samplers/options.def"
 #undef SF_CHOICE_ENUM
 
@@ -61,7 +70,7 @@ typedef struct sf_scheduler_settings {
 #define SF_INTEGER(name, ...) int name;
 #define SF_NUMBER(name, ...)  double name;
 #define SF_FLAG(name, ...)    bool name;
-#define SF_CHOICE(name, ...)  int name; /* a value of enum sf_NAME */
+#define SF_CHOICE(name, ...)  int name; /* a value of enum sf_choice_NAME */
 #define SF_NUMBERS(name, ...) sf_numbers name;
 #include "samplers/options.def"
 

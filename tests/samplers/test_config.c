@@ -176,6 +176,12 @@ static const struct {
     {"{" DDIM ", \"beta_end\": NaN}", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "beta_end", "nan"},
     {"{" DDIM ", \"num_train_timesteps\": 1152921504606846976}", NULL, NULL, -1, 1, SF_ERROR_FORMAT,
      "num_train_timesteps", "1152921504606846976"},
+    {"{\"solver_order\": 3}", "CosineDPMSolverMultistepScheduler", NULL, -1, 4,
+     SF_ERROR_UNSUPPORTED, "solver_order", "orders 1 and 2"},
+    {"{\"sigma_min\": 9, \"sigma_max\": 8}", "edm_euler", NULL, -1, 4, SF_ERROR_FORMAT,
+     "sigma_min 9", "sigma_max 8"},
+    {"{\"algorithm_type\": \"dpmsolver\"}", "edm_dpmpp_2m", NULL, -1, 4, SF_ERROR_UNSUPPORTED,
+     "algorithm_type", "dpmsolver++, sde-dpmsolver++"},
     {"[]", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "test.json", "object"},
     {"{", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "test.json", ""},
 };
@@ -219,8 +225,8 @@ static void check_wrong(const char *class_name, int option, const char *value) {
 START_TEST(a_value_of_a_wrong_type_is_refused) {
     int n_checked = 0;
     const sf_sampler_class *const classes[] = {&sf_sampler_ddim, &sf_sampler_ddpm,
-                                               &sf_sampler_euler};
-    for (int c = 0; c < 3; c++) {
+                                               &sf_sampler_euler, &sf_sampler_edm_dpmpp_2m};
+    for (size_t c = 0; c < sizeof classes / sizeof classes[0]; c++) {
         if (!(classes[c]->options & SF_BIT(options[_i].option)))
             continue;
         const char *name = classes[c]->info.class_name;

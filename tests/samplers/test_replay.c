@@ -161,7 +161,8 @@ static const float *check_run(const char *name, int n_steps, const sf_tensors *o
 
 static void check_case(const json_t *entry) {
     const char *name = text_of(entry, "name");
-    const json_t *steps = json_object_get(cases, "steps");
+    const json_t *own_steps = json_object_get(entry, "steps");
+    const json_t *steps = own_steps ? own_steps : json_object_get(cases, "steps");
     const sf_tensor *recorded = sf_tensors_find(runs, name);
     sf_tensors *given = make_inputs(entry);
     sf_replay_options options;
@@ -194,7 +195,14 @@ static const struct {
     const char *folder;
     size_t at_least;
 } families[] = {
-    {"ddim", 19}, {"ddpm", 22}, {"euler", 24}, {"override", 4}, {"sigma", 40},
+    /* clang-format off */
+    {"ddim", 19},
+    {"ddpm", 22},
+    {"euler", 24},
+    {"override", 4},
+    {"sigma", 40},
+    {"edm", 20},
+    /* clang-format on */
 };
 
 #define N_FAMILIES (int)(sizeof families / sizeof *families)
