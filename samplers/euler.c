@@ -16,11 +16,8 @@ static void set_defaults(sf_scheduler_settings *settings) {
 }
 
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
-    sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
-    float sigma = (float)sampler->sigmas[evaluation];
-    float next = (float)sampler->sigmas[evaluation + 1];
-    SF_TRY(sf_sigma_derivative(sampler, sigma, model_output));
-    return sf_sampler_add_scaled(sampler, x, x, next - sigma, sampler->work[SF_WORK_DENOISED]);
+    const double *sigmas = sampler->sigmas + evaluation;
+    return sf_sigma_euler_step(sampler, (float)sigmas[0], (float)sigmas[1], model_output);
 }
 
 const sf_sampler_class sf_sampler_euler = {

@@ -17,12 +17,9 @@ static void set_defaults(sf_scheduler_settings *settings) {
 }
 
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
-    sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
     float sigma = (float)sampler->sigmas[evaluation];
     sf_ancestral part = sf_sigma_ancestral(sigma, (float)sampler->sigmas[evaluation + 1]);
-    SF_TRY(sf_sigma_derivative(sampler, sigma, model_output));
-    SF_TRY(
-        sf_sampler_add_scaled(sampler, x, x, part.down - sigma, sampler->work[SF_WORK_DENOISED]));
+    SF_TRY(sf_sigma_euler_step(sampler, sigma, part.down, model_output));
     return sf_sigma_add_noise(sampler, part.up);
 }
 

@@ -12,8 +12,6 @@
  */
 #include "samplers/sigma_space.h"
 
-enum { START, FIRST_DERIVATIVE, N_KEPT };
-
 static void set_defaults(sf_scheduler_settings *settings) {
     settings->beta_start = 0.00085;
     settings->beta_end = 0.012;
@@ -23,25 +21,6 @@ static void set_defaults(sf_scheduler_settings *settings) {
 
 static sf_status begin(sf_sampler *sampler) {
     return sf_sigma_begin_twice(sampler, NULL, 1);
-}
-
-static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
-    sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
-    sf_device_tensor *derivative = sampler->work[SF_WORK_DENOISED];
-    sf_device_tensor *start = sampler->kept[START], *first = sampler->kept[FIRST_DERIVATIVE];
-    sf_sigma_step at = sf_sigma_step_of(sampler, evaluation);
-    float sigma = at.is_second ? at.to : at.from;
-    SF_TRY(sf_sigma_predict_denoised(sampler, sigma, model_output, derivative));
-    SF_TRY(sf_sampler_clip(sampler, derivative));
-    SF_TRY(sf_sigma_slope(sampler, sigma, derivative));
-    if (at.is_second) {
-        SF_TRY(sf_sampler_add_scaled(sampler, derivative, first, 1, derivative));
-        SF_TRY(sf_sampler_scale(sampler, derivative, 0.5f, derivative));
-        return sf_sampler_add_scaled(sampler, x, start, at.to - at.from, derivative);
-    }
-    SF_TRY(sf_sampler_scale(sampler, start, 1, x));
-    SF_TRY(sf_sampler_scale(sampler, first, 1, derivative));
-    return sf_sampler_add_scaled(sampler, x, x, at.to - at.from, derivative);
 }
 
 static const char *const aliases[] = {"k_heun", NULL};
@@ -61,10 +40,10 @@ const sf_sampler_class sf_sampler_heun = {
                SF_OPTION(clip_sample) | SF_OPTION(clip_sample_range),
     .choices = {[SF_OPTION_beta_schedule] = SF_SIGMA_BETAS | SF_BIT(SF_BETA_exp),
                 [SF_OPTION_prediction_type] = SF_SIGMA_PREDICTIONS | SF_BIT(SF_PREDICTION_sample)},
-    .n_kept = N_KEPT,
+    .n_kept = SF_HEUN_KEPT,
     .aliases = aliases,
     .set_defaults = set_defaults,
     .begin = begin,
     .input_scale = sf_sigma_input_scale,
-    .step = step,
+    .step = sf_sigma_heun_step,
 };

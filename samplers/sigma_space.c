@@ -34,6 +34,34 @@ sf_ancestral sf_sigma_ancestral(float from, float to) {
 
 /* ---- begin ---- */
 
+void sf_sigma_set_defaults(sf_scheduler_settings *settings) {
+    settings->timestep_spacing = SF_SPACING_linspace;
+    settings->clip_sample = false;
+}
+
+sf_status sf_sigma_room(const sf_sampler *sampler, int n_timesteps, int n_sigmas,
+                        double **timesteps, double **sigmas) {
+    double *first = SF_NEW_ARRAY(sampler->ctx, double, (size_t)n_timesteps);
+    double *second = first ? SF_NEW_ARRAY(sampler->ctx, double, (size_t)n_sigmas) : NULL;
+    if (!second) {
+        sf_free(sampler->ctx, first);
+        return SF_ERROR_MEMORY;
+    }
+    *timesteps = first;
+    *sigmas = second;
+    return SF_OK;
+}
+
+void sf_sigma_replace(sf_sampler *sampler, double *timesteps, int n_timesteps, double *sigmas,
+                      int n_sigmas) {
+    sf_free(sampler->ctx, sampler->timesteps);
+    sf_free(sampler->ctx, sampler->sigmas);
+    sampler->timesteps = timesteps;
+    sampler->n_timesteps = n_timesteps;
+    sampler->sigmas = sigmas;
+    sampler->n_sigmas = n_sigmas;
+}
+
 sf_status sf_sigma_begin(sf_sampler *sampler) {
     const sf_scheduler_settings *settings = &sampler->settings;
     sf_sigma_run run;
@@ -74,10 +102,11 @@ sf_status sf_sigma_timesteps(sf_context *ctx, const sf_alphas *alphas, int count
 }
 
 /* Two evaluations a step: the levels of all, and the timesteps of the second ones. */
-static sf_status place_middles(sf_sampler *sampler, float (*middle)(float from, float to),
-                               double *timesteps, double *levels) {
+static sf_status place_middles(const sf_sampler *sampler, float (*middle)(float from, float to),
+                               double *timesteps) {
     int n_evaluations = 2 * sampler->n_timesteps - 1;
     const double *sigmas = sampler->sigmas;
+    double *levels = sampler->levels;
     for (int k = 0; k < n_evaluations; k++)
         levels[k] =
             k % 2 ? (double)middle((float)sigmas[k / 2], (float)sigmas[k / 2 + 1]) : sigmas[k / 2];
@@ -90,32 +119,19 @@ static sf_status place_middles(sf_sampler *sampler, float (*middle)(float from, 
 sf_status sf_sigma_begin_twice(sf_sampler *sampler, float (*middle)(float from, float to),
                                int n_last) {
     sf_context *ctx = sampler->ctx;
+    double *timesteps, *sigmas;
     SF_TRY(sf_sigma_begin(sampler));
-    int n = sampler->n_timesteps, n_evaluations = 2 * n - 1, n_sigmas = 2 * n - 1 + n_last;
-    double *timesteps = SF_NEW_ARRAY(ctx, double, (size_t)n_evaluations);
-    double *sigmas = SF_NEW_ARRAY(ctx, double, (size_t)n_sigmas);
-    double *levels = middle ? SF_NEW_ARRAY(ctx, double, (size_t)n_evaluations) : NULL;
-    sf_status status = timesteps && sigmas && (levels || !middle) ? SF_OK : SF_ERROR_MEMORY;
-    if (status == SF_OK && middle)
-        status = place_middles(sampler, middle, timesteps, levels);
-    if (status != SF_OK) {
-        sf_free(ctx, timesteps);
-        sf_free(ctx, sigmas);
-        sf_free(ctx, levels);
-        return status;
-    }
-    for (int k = 0; k < n_evaluations && !middle; k++)
+    int n = sampler->n_timesteps, n_evaluations = 2 * n - 1, n_sigmas = n_evaluations + n_last;
+    if (middle && !(sampler->levels = SF_NEW_ARRAY(ctx, double, (size_t)n_evaluations)))
+        return SF_ERROR_MEMORY;
+    SF_TRY(sf_sigma_room(sampler, n_evaluations, n_sigmas, &timesteps, &sigmas));
+    for (int k = 0; k < n_evaluations; k++)
         timesteps[k] = sampler->timesteps[(k + 1) / 2];
     for (int k = 0; k < n_sigmas; k++)
         sigmas[k] = sampler->sigmas[k < n_evaluations ? (k + 1) / 2 : n];
-    sf_free(ctx, sampler->timesteps);
-    sf_free(ctx, sampler->sigmas);
-    sampler->timesteps = timesteps;
-    sampler->n_timesteps = n_evaluations;
-    sampler->sigmas = sigmas;
-    sampler->n_sigmas = n_sigmas;
-    sampler->levels = levels;
-    return SF_OK;
+    sf_status status = middle ? place_middles(sampler, middle, timesteps) : SF_OK;
+    sf_sigma_replace(sampler, timesteps, n_evaluations, sigmas, n_sigmas);
+    return status;
 }
 
 sf_sigma_step sf_sigma_step_of(const sf_sampler *sampler, int evaluation) {
@@ -164,4 +180,33 @@ sf_status sf_sigma_add_noise(sf_sampler *sampler, float factor) {
     sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE], *noise = sampler->work[SF_WORK_NOISE];
     SF_TRY(sf_sampler_draw(sampler, noise));
     return sf_sampler_add_scaled(sampler, x, x, factor, noise);
+}
+
+/* ---- steps ---- */
+
+sf_status sf_sigma_euler_step(sf_sampler *sampler, float from, float to,
+                              const sf_device_tensor *model_output) {
+    sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
+    SF_TRY(sf_sigma_derivative(sampler, from, model_output));
+    return sf_sampler_add_scaled(sampler, x, x, to - from, sampler->work[SF_WORK_DENOISED]);
+}
+
+sf_status sf_sigma_heun_step(sf_sampler *sampler, int evaluation,
+                             const sf_device_tensor *model_output) {
+    sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
+    sf_device_tensor *derivative = sampler->work[SF_WORK_DENOISED];
+    sf_device_tensor *start = sampler->kept[0], *first = sampler->kept[1];
+    sf_sigma_step at = sf_sigma_step_of(sampler, evaluation);
+    float sigma = at.is_second ? at.to : at.from;
+    SF_TRY(sf_sigma_predict_denoised(sampler, sigma, model_output, derivative));
+    SF_TRY(sf_sampler_clip(sampler, derivative));
+    SF_TRY(sf_sigma_slope(sampler, sigma, derivative));
+    if (at.is_second) {
+        SF_TRY(sf_sampler_add_scaled(sampler, derivative, first, 1, derivative));
+        SF_TRY(sf_sampler_scale(sampler, derivative, 0.5f, derivative));
+        return sf_sampler_add_scaled(sampler, x, start, at.to - at.from, derivative);
+    }
+    SF_TRY(sf_sampler_scale(sampler, start, 1, x));
+    SF_TRY(sf_sampler_scale(sampler, first, 1, derivative));
+    return sf_sampler_add_scaled(sampler, x, x, at.to - at.from, derivative);
 }

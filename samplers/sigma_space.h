@@ -21,6 +21,15 @@
     (SF_BIT(SF_BETA_linear) | SF_BIT(SF_BETA_scaled_linear) | SF_BIT(SF_BETA_squaredcos_cap_v2))
 #define SF_SIGMA_PREDICTIONS (SF_BIT(SF_PREDICTION_epsilon) | SF_BIT(SF_PREDICTION_v_prediction))
 
+/* What those have that diffusers has no class for. */
+#define SF_SIGMA_OTHER_OPTIONS                                                                     \
+    (SF_SIGMA_OPTIONS | SF_SIGMA_SCHEDULES | SF_OPTION(rescale_betas_zero_snr) |                   \
+     SF_OPTION(sigma_min) | SF_OPTION(sigma_max))
+#define SF_SIGMA_ALL_PREDICTIONS (SF_SIGMA_PREDICTIONS | SF_BIT(SF_PREDICTION_sample))
+
+/* Both ends of the schedule are visited, x_0 is not clipped. */
+void sf_sigma_set_defaults(sf_scheduler_settings *settings);
+
 /* ---- coefficients ---- */
 
 /* sqrt(sigma^2 + 1): the sample's standard deviation, as data has about 1. */
@@ -56,6 +65,12 @@ double sf_sigma_input_scale(const sf_sampler *sampler, int evaluation);
  */
 sf_status sf_sigma_timesteps(sf_context *ctx, const sf_alphas *alphas, int count,
                              const double *levels, double *timesteps);
+
+/* New lists in place of the sampler's, which it then owns, and the room for them. */
+sf_status sf_sigma_room(const sf_sampler *sampler, int n_timesteps, int n_sigmas,
+                        double **timesteps, double **sigmas);
+void sf_sigma_replace(sf_sampler *sampler, double *timesteps, int n_timesteps, double *sigmas,
+                      int n_sigmas);
 
 /*
  * sf_sigma_begin() for a method with two evaluations a step and one in the last: timesteps t0 m0 t1 m1 ...,
@@ -95,5 +110,16 @@ sf_status sf_sigma_derivative(sf_sampler *sampler, float sigma,
 
 /* x + factor z with a fresh z. */
 sf_status sf_sigma_add_noise(sf_sampler *sampler, float factor);
+
+/* ---- steps ---- */
+
+/* Euler's, from x at level from: x + (to - from) (x - x_0) / from. */
+sf_status sf_sigma_euler_step(sf_sampler *sampler, float from, float to,
+                              const sf_device_tensor *model_output);
+
+/* Heun's, of a method with two evaluations a step (see heun.c); it keeps that many tensors. */
+#define SF_HEUN_KEPT 2
+sf_status sf_sigma_heun_step(sf_sampler *sampler, int evaluation,
+                             const sf_device_tensor *model_output);
 
 #endif

@@ -202,6 +202,7 @@ static const struct {
     {"override", 4},
     {"sigma", 40},
     {"edm", 20},
+    {"k_diffusion", 18},
     /* clang-format on */
 };
 
