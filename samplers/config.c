@@ -112,7 +112,8 @@ sf_status sf_scheduler_config_choose(sf_context *ctx, const sf_scheduler_config 
     const char *wanted = sampler;
     for (int i = 0; i < N_CLASSES; i++) {
         sf_names_add(&names, classes[i]->info.name);
-        sf_names_add(&class_names, classes[i]->info.class_name);
+        if (i == 0 || strcmp(classes[i]->info.class_name, classes[i - 1]->info.class_name) != 0)
+            sf_names_add(&class_names, classes[i]->info.class_name);
     }
     if (!wanted)
         SF_TRY(

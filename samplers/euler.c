@@ -1,8 +1,9 @@
 /*
  * Euler's method in sigma space: Karras et al. 2022, "Elucidating the design space of
- * diffusion-based generative models", algorithm 2 without churn.
+ * diffusion-based generative models", algorithm 2 without its second order.
  *
- * With x_0 the clean sample that the model's answer means (sigma_space.h) and sigma' the next level:
+ * With x_0 the clean sample that the model's answer means, sigma the level, raised by churn if there
+ * is any (sigma_space.h), and sigma' the next level:
  *
  *   d  = (x - x_0) / sigma
  *   x' = x + (sigma' - sigma) d
@@ -16,8 +17,15 @@ static void set_defaults(sf_scheduler_settings *settings) {
 }
 
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
-    const double *sigmas = sampler->sigmas + evaluation;
-    return sf_sigma_euler_step(sampler, (float)sigmas[0], (float)sigmas[1], model_output);
+    sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE];
+    sf_device_tensor *derivative = sampler->work[SF_WORK_DENOISED];
+    float sigma = (float)sampler->sigmas[evaluation], raised;
+    float next = (float)sampler->sigmas[evaluation + 1];
+    bool is_v = sampler->settings.prediction_type == SF_PREDICTION_v_prediction;
+    SF_TRY(sf_sigma_churn(sampler, sigma, &raised));
+    SF_TRY(sf_sigma_predict_denoised(sampler, is_v ? sigma : raised, model_output, derivative));
+    SF_TRY(sf_sigma_slope(sampler, raised, derivative));
+    return sf_sampler_add_scaled(sampler, x, x, next - raised, derivative);
 }
 
 const sf_sampler_class sf_sampler_euler = {
@@ -33,7 +41,7 @@ const sf_sampler_class sf_sampler_euler = {
         },
     .options = SF_SIGMA_OPTIONS | SF_SIGMA_SCHEDULES | SF_OPTION(rescale_betas_zero_snr) |
                SF_OPTION(timestep_type) | SF_OPTION(interpolation_type) | SF_OPTION(sigma_min) |
-               SF_OPTION(sigma_max) | SF_OPTION(final_sigmas_type),
+               SF_OPTION(sigma_max) | SF_OPTION(final_sigmas_type) | SF_SIGMA_CHURN,
     .choices = {[SF_OPTION_beta_schedule] = SF_SIGMA_BETAS},
     .set_defaults = set_defaults,
     .begin = sf_sigma_begin,

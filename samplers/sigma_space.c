@@ -182,6 +182,21 @@ sf_status sf_sigma_add_noise(sf_sampler *sampler, float factor) {
     return sf_sampler_add_scaled(sampler, x, x, factor, noise);
 }
 
+sf_status sf_sigma_churn(sf_sampler *sampler, float sigma, float *raised) {
+    const sf_scheduler_settings *settings = &sampler->settings;
+    sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE], *noise = sampler->work[SF_WORK_NOISE];
+    double gamma = fmin(settings->s_churn / (sampler->n_sigmas - 1), sqrt(2) - 1);
+    if ((double)sigma < settings->s_tmin || (double)sigma > settings->s_tmax)
+        gamma = 0;
+    float level = sigma * (float)(gamma + 1);
+    *raised = level;
+    if (!(gamma > 0))
+        return SF_OK;
+    SF_TRY(sf_sampler_draw(sampler, noise));
+    SF_TRY(sf_sampler_scale(sampler, noise, (float)settings->s_noise, noise));
+    return sf_sampler_add_scaled(sampler, x, x, sqrtf(level * level - sigma * sigma), noise);
+}
+
 /* ---- steps ---- */
 
 sf_status sf_sigma_euler_step(sf_sampler *sampler, float from, float to,

@@ -111,6 +111,14 @@ sf_status sf_sigma_derivative(sf_sampler *sampler, float sigma,
 /* x + factor z with a fresh z. */
 sf_status sf_sigma_add_noise(sf_sampler *sampler, float factor);
 
+/*
+ * Churn: raises x from sigma to *raised by noise, where s_tmin <= sigma <= s_tmax. Karras et al. 2022,
+ * algorithm 2, but that the model's answer is to x at sigma, as in diffusers. Draws if it raises.
+ */
+#define SF_SIGMA_CHURN                                                                             \
+    (SF_OPTION(s_churn) | SF_OPTION(s_tmin) | SF_OPTION(s_tmax) | SF_OPTION(s_noise))
+sf_status sf_sigma_churn(sf_sampler *sampler, float sigma, float *raised);
+
 /* ---- steps ---- */
 
 /* Euler's, from x at level from: x + (to - from) (x - x_0) / from. */

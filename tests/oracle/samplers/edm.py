@@ -5,7 +5,7 @@ import torch
 from diffusers import EDMDPMSolverMultistepScheduler, EDMEulerScheduler
 
 
-from .sigma import prepare, set_timesteps  # sigma.py also stands in for torchsde
+from .sigma import prepare, set_timesteps, step  # sigma.py also stands in for torchsde
 from diffusers.schedulers.scheduling_cosine_dpmsolver_multistep import CosineDPMSolverMultistepScheduler
 
 CLASSES = [EDMEulerScheduler, EDMDPMSolverMultistepScheduler, CosineDPMSolverMultistepScheduler]
@@ -24,6 +24,7 @@ def cases():
     yield "edm_euler_exponential", euler, dict(sigma_schedule="exponential", sigma_max=40.0), {}
     yield "edm_euler_v", euler, dict(prediction_type="v_prediction", sigma_data=1.0, rho=5.0), {}
     yield "edm_euler_sigma_min", euler, dict(final_sigmas_type="sigma_min"), {}
+    yield "edm_euler_churn", euler, dict(s_churn=40.0, s_tmin=0.05, s_tmax=50.0, s_noise=1.003), {}
     yield "edm_2m", edm, {}, {}
     yield "edm_2m_heun", edm, dict(solver_type="heun", sigma_schedule="exponential"), {}
     yield "edm_2m_not_lower", edm, dict(lower_order_final=False, prediction_type="v_prediction"), {}

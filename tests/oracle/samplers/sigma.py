@@ -10,14 +10,14 @@ import torch
 
 sys.modules.setdefault("torchsde", types.ModuleType("torchsde"))
 
-from diffusers import (EulerAncestralDiscreteScheduler, HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler,
-                       KDPM2DiscreteScheduler, LMSDiscreteScheduler)
+from diffusers import (EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler,
+                       KDPM2AncestralDiscreteScheduler, KDPM2DiscreteScheduler, LMSDiscreteScheduler)
 from diffusers.schedulers.scheduling_dpmsolver_sde import DPMSolverSDEScheduler
 
 from .common import COSINE, SD, TRAINED, ZERO_SNR
 
 CLASSES = [EulerAncestralDiscreteScheduler, HeunDiscreteScheduler, KDPM2DiscreteScheduler,
-           KDPM2AncestralDiscreteScheduler, LMSDiscreteScheduler, DPMSolverSDEScheduler]
+           KDPM2AncestralDiscreteScheduler, LMSDiscreteScheduler, DPMSolverSDEScheduler, EulerDiscreteScheduler]
 
 recorded = None
 for function in ("exp", "expm1", "log"):  # as the script has them rounded
@@ -33,6 +33,12 @@ def set_timesteps(scheduler, n, overrides):
     scheduler.set_timesteps(n)
     shape = recorded.noise.shape[1:]
     scheduler.noise_sampler = lambda sigma, sigma_next: recorded(shape)
+
+
+def step(scheduler, output, t, sample, options):
+    """Churn is arguments of step(), here of the configuration."""
+    churn = {k: scheduler.config[k] for k in ("s_churn", "s_tmin", "s_tmax", "s_noise") if k in scheduler.config}
+    return scheduler.step(output, t, sample, **churn).prev_sample
 
 
 def cases():
@@ -55,4 +61,7 @@ def cases():
     yield "heun_exp", heun, dict(beta_schedule="exp", timestep_spacing="leading"), {}
     yield "heun_karras_range", heun, dict(SD, use_karras_sigmas=True, sigma_min=0.05, sigma_max=10.0), {}
     yield "lms_cosine", "LMSDiscreteScheduler", COSINE, {}
+    churn = dict(s_churn=10.0, s_tmin=0.05, s_tmax=50.0, s_noise=1.003)
+    yield "euler_churn", "EulerDiscreteScheduler", dict(SD, **churn), {}
+    yield "euler_churn_v", "EulerDiscreteScheduler", dict(ZERO_SNR, s_churn=3.0), {}
     yield "dpm2_override", heun, dict(SD, use_karras_sigmas=True), dict(sampler="DPM2 a", stands_for="KDPM2AncestralDiscreteScheduler")
