@@ -74,6 +74,8 @@ def round_correctly():
     torch.expm1 = rounded_correctly(np.expm1, torch.expm1)
     torch.log = rounded_correctly(log, torch.log)
     np.log = rounded_correctly(log, log)
+    torch.sin = rounded_correctly(np.sin, torch.sin)
+    torch.atan2 = lambda y, x: torch.from_numpy(np.arctan2(y.double().numpy(), x.double().numpy()).astype(np.float32))
 
 
 class Recorded:
@@ -132,7 +134,7 @@ def run(family, scheduler, inputs, n, overrides):
         last = k + 1 == len(scheduler.timesteps)
         numbers += [x.flatten()[:1].numpy(), sample.flatten()[: None if n <= 7 or last else 4].numpy()]
     flat = np.concatenate([np.asarray(a, dtype=np.float64) for a in numbers]).astype(np.float32)
-    assert np.isfinite(flat).all(), (type(scheduler).__name__, overrides, n)
+    assert np.isfinite(flat).all(), (scheduler.config, overrides, n)
     return flat
 
 
