@@ -77,6 +77,9 @@ sf_status sf_edm_begin(sf_sampler *sampler, const sf_edm_form *form) {
     SF_TRY(fill(sampler, form->levels_are_f64, sampler->sigmas));
     for (int i = 0; i < n; i++) {
         sampler->sigmas[i] = (double)(float)sampler->sigmas[i];
+        if (!(isfinite(sampler->sigmas[i]) && sampler->sigmas[i] > 0))
+            SF_FAIL(sampler->ctx, ERROR_NUMERIC, "sigma %d of the schedule is %g", i,
+                    sampler->sigmas[i]);
         sampler->timesteps[i] = timestep(sampler->sigmas[i]);
     }
     double last = form->ends_at_last ? sampler->sigmas[n - 1] : settings->sigma_min;

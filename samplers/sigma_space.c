@@ -92,6 +92,9 @@ double sf_sigma_input_scale(const sf_sampler *sampler, int evaluation) {
 sf_status sf_sigma_timesteps(sf_context *ctx, const sf_alphas *alphas, int count,
                              const double *levels, double *timesteps) {
     sf_sigma_table table;
+    for (int i = 0; i < count; i++)
+        if (!isfinite(levels[i]))
+            SF_FAIL(ctx, ERROR_NUMERIC, "noise level %d of the run is %g", i, levels[i]);
     sf_status status = sf_sigma_table_new(ctx, alphas, &table);
     for (int i = 0; i < count && status == SF_OK; i++) {
         float rounded = (float)log(levels[i] > 1e-10 ? levels[i] : 1e-10);

@@ -182,6 +182,9 @@ static const struct {
      "sigma_min 9", "sigma_max 8"},
     {"{\"algorithm_type\": \"dpmsolver\"}", "edm_dpmpp_2m", NULL, -1, 4, SF_ERROR_UNSUPPORTED,
      "algorithm_type", "dpmsolver++, sde-dpmsolver++"},
+    {"{\"rho\": 0.001}", "edm_euler", NULL, -1, 4, SF_ERROR_NUMERIC, "sigma 0", "edm_euler"},
+    {"{\"trained_betas\": [0.0, 0.0]}", "dpm_fast", NULL, -1, 4, SF_ERROR_NUMERIC, "noise level 1",
+     "dpm_fast"},
     {"[]", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "test.json", "object"},
     {"{", NULL, NULL, -1, 1, SF_ERROR_FORMAT, "test.json", ""},
 };
