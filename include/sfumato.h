@@ -337,9 +337,9 @@ sf_status sf_component_run(sf_component *component, const sf_tensors *inputs, sf
 
 /* One sampler, for lists that people read. */
 typedef struct sf_sampler_info {
-    const char *name;        /* on the command line: "ddim", "euler" */
-    const char *title;       /* as sampler users know it: "DDIM", "Euler" */
-    const char *class_name;  /* diffusers' scheduler class */
+    const char *name;       /* on the command line: "ddim", "euler" */
+    const char *title;      /* as sampler users know it: "DDIM", "Euler" */
+    const char *class_name; /* diffusers' scheduler class; where it has none, the function's name */
     const char *description; /* one line */
     int order;
     int evaluations_per_step;

@@ -21,6 +21,7 @@ typedef struct sf_sampler_class {
     uint64_t options;                  /* SF_OPTION(name) | ...: those that it has */
     uint64_t choices[SF_OPTION_COUNT]; /* SF_BIT(value) | ...: the values that it takes; 0: all */
     bool has_eta;
+    bool any_schedule;   /* a user may ask for any sigma schedule, whatever a file can ask for */
     int n_kept;          /* tensors that the method remembers, at most SF_MOST_KEPT */
     size_t memory_bytes; /* of the numbers that it remembers */
 
@@ -79,6 +80,7 @@ struct sf_sampler {
     int n_timesteps;
     double *sigmas; /* owned; NULL: the method has none */
     int n_sigmas;
+    double *levels;       /* sigma of each evaluation, owned; NULL: it is sigmas[evaluation] */
     double initial_scale; /* of the noise at the start */
 
     int evaluation;                        /* the one that is due */

@@ -112,7 +112,8 @@ sf_status sf_scheduler_config_choose(sf_context *ctx, const sf_scheduler_config 
     const char *wanted = sampler;
     for (int i = 0; i < N_CLASSES; i++) {
         sf_names_add(&names, classes[i]->info.name);
-        sf_names_add(&class_names, classes[i]->info.class_name);
+        if (i == 0 || strcmp(classes[i]->info.class_name, classes[i - 1]->info.class_name) != 0)
+            sf_names_add(&class_names, classes[i]->info.class_name);
     }
     if (!wanted)
         SF_TRY(
@@ -286,7 +287,7 @@ static void set_defaults(const sf_sampler_class *class, sf_scheduler_settings *s
 sf_status sf_scheduler_settings_read(sf_context *ctx, const sf_scheduler_config *config,
                                      const sf_sampler_class *class,
                                      sf_scheduler_settings *settings) {
-    sf_scheduler_settings made;
+    sf_scheduler_settings made = {0};
     reading r = {.ctx = ctx, .where = where_of(config), .json = config->json, .class = class};
     sf_status status = SF_OK;
     set_defaults(class, &made);
@@ -321,7 +322,8 @@ static bool asks_for(const sf_scheduler_settings *settings, const sf_sigma_sched
 }
 
 static bool has_schedule(const sf_sampler_class *class, const sf_sigma_schedule *schedule) {
-    return schedule->option < 0 || (class->options & SF_BIT(schedule->option)) != 0;
+    return class->any_schedule || schedule->option < 0 ||
+           (class->options & SF_BIT(schedule->option)) != 0;
 }
 
 static sf_status find_schedule(sf_context *ctx, const sf_sampler_class *class, const char *name,

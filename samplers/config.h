@@ -14,7 +14,7 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
 /* clang-format off */
 #define SF_CHOICES_beta_schedule(X)                                                                \
     X(BETA, linear) X(BETA, scaled_linear) X(BETA, squaredcos_cap_v2) X(BETA, sigmoid)             \
-    X(BETA, laplace)
+    X(BETA, laplace) X(BETA, exp)
 #define SF_CHOICES_prediction_type(X)                                                              \
     X(PREDICTION, epsilon) X(PREDICTION, sample) X(PREDICTION, v_prediction)                       \
     X(PREDICTION, original_sample) X(PREDICTION, flow_prediction)
@@ -29,6 +29,8 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
     X(INTERPOLATION, linear) X(INTERPOLATION, log_linear)
 #define SF_CHOICES_final_sigmas_type(X)                                                            \
     X(FINAL, zero) X(FINAL, sigma_min)
+#define SF_CHOICES_sigma_schedule(X)                                                               \
+    X(SPREAD, karras) X(SPREAD, exponential)
 #define SF_CHOICES_algorithm_type(X)                                                               \
     X(ALGORITHM, dpmsolver) X(ALGORITHM, dpmsolverpp) X(ALGORITHM, sde_dpmsolver)                  \
     X(ALGORITHM, sde_dpmsolverpp) X(ALGORITHM, deis) X(ALGORITHM, data_prediction)                 \
@@ -43,7 +45,7 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
 #define SF_NUMBER(...)
 #define SF_FLAG(...)
 #define SF_NUMBERS(...)
-#define SF_CHOICE(name, value) typedef enum sf_##name{SF_CHOICES_##name(SF_CHOICE_ENUM)} sf_##name;
+#define SF_CHOICE(name, value) enum sf_choice_##name{SF_CHOICES_##name(SF_CHOICE_ENUM)};
 #include "samplers/options.def"
 #undef SF_CHOICE_ENUM
 
@@ -68,9 +70,12 @@ typedef struct sf_scheduler_settings {
 #define SF_INTEGER(name, ...) int name;
 #define SF_NUMBER(name, ...)  double name;
 #define SF_FLAG(name, ...)    bool name;
-#define SF_CHOICE(name, ...)  int name; /* a value of enum sf_NAME */
+#define SF_CHOICE(name, ...)  int name; /* a value of enum sf_choice_NAME */
 #define SF_NUMBERS(name, ...) sf_numbers name;
 #include "samplers/options.def"
+
+    /* No option but the class's: timesteps with fractions are f64 until sigmas are read off. */
+    bool timesteps_are_f64;
 } sf_scheduler_settings;
 
 _Static_assert(SF_OPTION_COUNT <= 64, "sf_sampler_class.options has a bit for each");

@@ -207,6 +207,9 @@ static const struct {
     {"sa_solver", 25},
     {"pndm", 20},
     {"dpm_inverse", 12},
+    {"sigma", 40},
+    {"edm", 20},
+    {"k_diffusion", 18},
     /* clang-format on */
 };
 
