@@ -56,7 +56,8 @@ typedef struct gpu_product {
     gpu_matrix a, b, c;
     bool transpose_b;
     float alpha, beta;
-    gpu_place bias; /* [n] of c's type, added to each row; memory NULL: none */
+    gpu_place bias;     /* [n] of c's type, added to each row; memory NULL: none */
+    gpu_place residual; /* added; lies as c does, may be c itself; memory NULL: none */
 } gpu_product;
 
 /*
@@ -68,6 +69,7 @@ typedef struct gpu_product {
 /* What a device can do that the shared code must know. */
 typedef struct gpu_abilities {
     uint32_t group_size;    /* GROUP: a power of two, 32 to 256 */
+    bool product_residual;  /* gpu_driver_multiply() adds a residual */
     bool product_bias;      /* gpu_driver_multiply() adds a bias */
     uint64_t least_product; /* multiplications below which a kernel of ours is rather taken */
 } gpu_abilities;
@@ -78,6 +80,7 @@ typedef struct gpu_abilities {
 sf_status gpu_driver_probe(const sf_host *host, int index, sf_device_info *device);
 sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device);
 void gpu_driver_close(gpu_device *device);
+/* device NULL: those of a device as there are many, to plan on paper. */
 const gpu_abilities *gpu_driver_abilities(const gpu_device *device);
 
 /* ---- memory ---- */

@@ -216,7 +216,7 @@ static uint64_t bytes_of(const sf_tensor_desc *tensor) {
 sf_status gpu_cost(const sf_op_call *call, sf_op_cost *cost) {
     gpu_backend counting = {
         .mode = GPU_COUNTS,
-        .abilities = {.group_size = 256, .least_product = GPU_LEAST_PRODUCT},
+        .abilities = *gpu_driver_abilities(NULL),
     };
     uint64_t bytes = bytes_of(call->output);
     for (uint32_t i = 0; i < call->n_inputs; i++)

@@ -132,15 +132,28 @@ static bool describe_product(const gpu_factors *f, gpu_product *p) {
     return p->transpose_b || leading_stride(&f->b, f->n, f->k, true, &p->b.row_stride);
 }
 
+/* A bias that is not there is added by every library. */
 static bool library_adds_bias(const gpu_backend *backend, const gpu_factors *f) {
-    return backend->abilities.product_bias && f->epilogue.bias_type == f->epilogue.y_type &&
-           f->epilogue.bias_stride == 1;
+    return f->epilogue.bias_type == GPU_ABSENT ||
+           (backend->abilities.product_bias && f->epilogue.bias_type == f->epilogue.y_type &&
+            f->epilogue.bias_stride == 1);
 }
 
-/* Whether the product is the library's; it is then asked for with the bias, which goes into its plan. */
+/* A residual is added after the activation, and lies as the output does. */
+static bool library_adds_residual(const gpu_backend *backend, const gpu_factors *f) {
+    return backend->abilities.product_residual && f->epilogue.residual_type == f->epilogue.y_type &&
+           f->epilogue.function == GPU_NONE && library_adds_bias(backend, f);
+}
+
+/*
+ * Whether the product is the library's; it is then asked for with the bias and the residual that the
+ * library adds, which are part of how it plans the product.
+ */
 static bool library_takes(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
-    if (library_adds_bias(backend, f))
+    if (library_adds_bias(backend, f) && f->epilogue.bias_type != GPU_ABSENT)
         p->bias = f->bias;
+    if (library_adds_residual(backend, f))
+        p->residual = f->residual;
     return gpu_library_takes(backend, p);
 }
 
@@ -168,12 +181,15 @@ static sf_status multiply(gpu_backend *backend, const gpu_factors *f, gpu_produc
     rest->epilogue.scale = 1;
     if (library_adds_bias(backend, f))
         rest->epilogue.bias_type = GPU_ABSENT;
+    if (library_adds_residual(backend, f))
+        rest->epilogue.residual_type = GPU_ABSENT;
     return gpu_run_product(backend, p);
 }
 
 static sf_status run_library(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
     gpu_factors rest;
-    bool has_residual = f->epilogue.residual_type != GPU_ABSENT;
+    bool has_residual =
+        f->epilogue.residual_type != GPU_ABSENT && !library_adds_residual(backend, f);
     if (has_residual)
         p->c.place = f->workspace;
     sf_status status = multiply(backend, f, p, &rest);

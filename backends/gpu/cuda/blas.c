@@ -28,7 +28,7 @@ typedef struct chosen_algorithm {
 } chosen_algorithm;
 
 struct cuda_product {
-    gpu_product shape; /* its places say nothing but whether there is a bias */
+    gpu_product shape; /* its places say nothing but whether there is a bias, a residual */
     bool refused;      /* it could not be planned, and has nothing of what follows */
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t a, b, c;
@@ -99,8 +99,8 @@ static bool is_same_matrix(const gpu_matrix *x, const gpu_matrix *y) {
 static bool is_same(const gpu_product *x, const gpu_product *y) {
     return x->m == y->m && x->n == y->n && x->k == y->k && x->batch == y->batch &&
            x->transpose_b == y->transpose_b && !x->bias.memory == !y->bias.memory &&
-           is_same_matrix(&x->a, &y->a) && is_same_matrix(&x->b, &y->b) &&
-           is_same_matrix(&x->c, &y->c);
+           !x->residual.memory == !y->residual.memory && is_same_matrix(&x->a, &y->a) &&
+           is_same_matrix(&x->b, &y->b) && is_same_matrix(&x->c, &y->c);
 }
 
 static const cuda_product *find_product(const gpu_device *device, const gpu_product *product) {
@@ -346,7 +346,8 @@ sf_status gpu_driver_warm(gpu_device *device, const gpu_product *product) {
 
 static bool is_aligned(const gpu_product *product) {
     uint64_t all = cuda_address(product->a.place) | cuda_address(product->b.place) |
-                   cuda_address(product->c.place) | cuda_address(product->bias);
+                   cuda_address(product->c.place) | cuda_address(product->bias) |
+                   cuda_address(product->residual);
     return all % GOOD_ALIGNMENT == 0;
 }
 
@@ -356,6 +357,9 @@ static sf_status multiply(gpu_device *device, const cuda_product *planned,
     bool aligned = is_aligned(product);
     const chosen_algorithm *chosen = aligned ? &planned->aligned : &planned->any;
     void *c = cuda_pointer(cuda_address(product->c.place));
+    bool has_residual = product->residual.memory != NULL;
+    const void *added = has_residual ? cuda_pointer(cuda_address(product->residual)) : c;
+    const float beta = has_residual ? 1.0f : product->beta;
     cublasStatus_t result =
         aligned || planned->has_any ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
     if (result == CUBLAS_STATUS_SUCCESS && product->bias.memory)
@@ -364,9 +368,9 @@ static sf_status multiply(gpu_device *device, const cuda_product *planned,
         result = blas->cublasLtMatmul(device->blas_handle, planned->operation, &product->alpha,
                                       cuda_pointer(cuda_address(product->b.place)), planned->b,
                                       cuda_pointer(cuda_address(product->a.place)), planned->a,
-                                      &product->beta, c, planned->c, c, planned->c,
-                                      &chosen->algorithm, cuda_pointer(device->workspace),
-                                      device->workspace_bytes, device->stream);
+                                      &beta, added, planned->c, c, planned->c, &chosen->algorithm,
+                                      cuda_pointer(device->workspace), device->workspace_bytes,
+                                      device->stream);
     return blas_check(device, result, product, "a product");
 }
 

@@ -167,7 +167,7 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
         name_of(&made->driver, made->id, made->name, sizeof made->name);
         status = open_stream(made);
     }
-    made->abilities.product_bias = made->blas_handle != NULL;
+    made->abilities.product_bias = made->abilities.product_residual = made->blas_handle != NULL;
     if (status == SF_OK)
         *device = made;
     else
@@ -197,7 +197,9 @@ void gpu_driver_close(gpu_device *device) {
 }
 
 const gpu_abilities *gpu_driver_abilities(const gpu_device *device) {
-    return &device->abilities;
+    static const gpu_abilities usual = {
+        .group_size = CUDA_GROUP, .product_bias = true, .product_residual = true};
+    return device ? &device->abilities : &usual;
 }
 
 /* ---- memory ---- */

@@ -262,7 +262,9 @@ void gpu_driver_close(gpu_device *device) {
 }
 
 const gpu_abilities *gpu_driver_abilities(const gpu_device *device) {
-    return &device->abilities;
+    static const gpu_abilities usual = {.group_size = MOST_GROUP,
+                                        .least_product = GPU_LEAST_PRODUCT};
+    return device ? &device->abilities : &usual;
 }
 
 /* ---- memory ---- */
