@@ -231,7 +231,7 @@ static void run_product(gpu_device *device, const product_case *c, const operand
                         const operand *b, const operand *y, const operand *bias) {
     size_t bytes = (size_t)y->n_elements * element_bytes(y->matrix.dtype);
     gpu_product product = {c->m,      c->n,           c->k,     c->batch, a->matrix, b->matrix,
-                           y->matrix, c->transpose_b, c->alpha, c->beta,  {NULL, 0}};
+                           y->matrix, c->transpose_b, c->alpha, c->beta,  {NULL, 0}, {NULL, 0}};
     if (c->bias)
         product.bias = bias->matrix.place;
     CHECK(gpu_driver_multiplies(device, &product), "a product that is not supported");
@@ -272,7 +272,7 @@ static void check_products(gpu_device *device) {
 /* What the library has no product for, and what was not planned. */
 static void check_refusals(gpu_device *device) {
     const gpu_matrix matrix = {{NULL, 0}, SF_F32, 4, 16};
-    const gpu_product good = {4, 4, 4, 1, matrix, matrix, matrix, false, 1, 0, {NULL, 0}};
+    const gpu_product good = {4, 4, 4, 1, matrix, matrix, matrix, false, 1, 0, {NULL, 0}, {NULL, 0}};
     gpu_product product = good;
     CHECK(gpu_driver_multiplies(device, &product), "a plain product is refused");
     CHECK(gpu_driver_multiplies(NULL, &product), "a plain product is refused without a device");
