@@ -264,6 +264,8 @@ static void set_defaults(const sf_sampler_class *class, sf_scheduler_settings *s
 #define SF_CHOICE(name, value)             settings->name = (value);
 #define SF_NUMBERS(name, low, high)        settings->name = (sf_numbers){0};
 #include "samplers/options.def"
+    settings->custom_timesteps = settings->custom_sigmas = (sf_asked_numbers){0};
+    settings->mu = NULL;
     if (class->set_defaults)
         class->set_defaults(settings);
 }
@@ -300,7 +302,9 @@ static bool asks_for(const sf_scheduler_settings *settings, const sf_sigma_sched
 }
 
 static bool has_schedule(const sf_sampler_class *class, const sf_sigma_schedule *schedule) {
-    return schedule->option < 0 || (class->options & SF_BIT(schedule->option)) != 0;
+    if (schedule->option >= 0)
+        return (class->options & SF_BIT(schedule->option)) != 0;
+    return schedule == &sf_sigma_schedule_normal || (class->takes & SF_TAKES_SCHEDULES);
 }
 
 static sf_status find_schedule(sf_context *ctx, const sf_sampler_class *class, const char *name,
@@ -310,11 +314,11 @@ static sf_status find_schedule(sf_context *ctx, const sf_sampler_class *class, c
         const sf_sigma_schedule *candidate = sf_sigma_schedules[i];
         if (!has_schedule(class, candidate))
             continue;
-        if (strcasecmp(name, candidate->name) == 0) {
+        if (strcasecmp(name, candidate->info.name) == 0) {
             *schedule = candidate;
             return SF_OK;
         }
-        sf_names_add(&names, candidate->name);
+        sf_names_add(&names, candidate->info.name);
     }
     SF_FAIL(ctx, ERROR_NOT_FOUND, "the sampler %s has no schedule \"%s\", but %s", class->info.name,
             name, names.text);
@@ -333,7 +337,7 @@ sf_status sf_scheduler_settings_schedule(sf_context *ctx, const sf_sampler_class
             SF_FAIL(ctx, ERROR_FORMAT,
                     "the scheduler's configuration asks for %s and for %s sigmas; only one is "
                     "possible",
-                    found->name, sf_sigma_schedules[i]->name);
+                    found->info.name, sf_sigma_schedules[i]->info.name);
         found = sf_sigma_schedules[i];
     }
     *schedule = found;

@@ -13,7 +13,7 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
 /* clang-format off */
 #define SF_CHOICES_beta_schedule(X)                                                                \
     X(BETA, linear) X(BETA, scaled_linear) X(BETA, squaredcos_cap_v2) X(BETA, sigmoid)             \
-    X(BETA, laplace)
+    X(BETA, laplace) X(BETA, exp) X(BETA, exponential) X(BETA, quadratic)
 #define SF_CHOICES_prediction_type(X)                                                              \
     X(PREDICTION, epsilon) X(PREDICTION, sample) X(PREDICTION, v_prediction)                       \
     X(PREDICTION, original_sample)
@@ -28,6 +28,8 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
     X(INTERPOLATION, linear) X(INTERPOLATION, log_linear)
 #define SF_CHOICES_final_sigmas_type(X)                                                            \
     X(FINAL, zero) X(FINAL, sigma_min)
+#define SF_CHOICES_time_shift_type(X)                                                              \
+    X(SHIFT, exponential) X(SHIFT, linear)
 /* clang-format on */
 
 /* SF_BETA_linear, SF_SPACING_trailing and so on; one enum an option, counted from 0. */
@@ -56,6 +58,12 @@ typedef struct sf_numbers {
     int count;
 } sf_numbers;
 
+/* What a user asks for; values is borrowed, NULL: nothing. */
+typedef struct sf_asked_numbers {
+    const double *values;
+    int count;
+} sf_asked_numbers;
+
 /* All options; those that the class lacks have their default and mean nothing. */
 typedef struct sf_scheduler_settings {
 #define SF_INTEGER(name, ...) int name;
@@ -64,6 +72,10 @@ typedef struct sf_scheduler_settings {
 #define SF_CHOICE(name, ...)  int name; /* a value of enum sf_NAME */
 #define SF_NUMBERS(name, ...) sf_numbers name;
 #include "samplers/options.def"
+
+    /* Asked for beside the file, set while begin() runs. */
+    sf_asked_numbers custom_timesteps, custom_sigmas;
+    const double *mu; /* borrowed; NULL: not given */
 } sf_scheduler_settings;
 
 /* A bit of sf_sampler_class.options, and of .choices. */

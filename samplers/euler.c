@@ -103,6 +103,7 @@ const sf_sampler_class sf_sampler_euler = {
             [SF_OPTION_beta_schedule] = SF_BIT(SF_BETA_linear) | SF_BIT(SF_BETA_scaled_linear) |
                                         SF_BIT(SF_BETA_squaredcos_cap_v2),
         },
+    .takes = SF_TAKES_TIMESTEPS | SF_TAKES_SIGMAS | SF_TAKES_LAST_SIGMA | SF_TAKES_SCHEDULES,
     .set_defaults = set_defaults,
     .begin = begin,
     .input_scale = input_scale,

@@ -75,6 +75,16 @@ static void fill_from_alpha_bar(double (*alpha_bar)(double t), float *betas, int
     }
 }
 
+/* alpha_bar(t) = exp(-12 t): Karras' k-diffusion trains so; diffusers' "exp". */
+static double exponential_alpha_bar(double t) {
+    return exp(t * -12.0);
+}
+
+static void fill_exponential(const sf_scheduler_settings *settings, float *betas, int count) {
+    (void)settings;
+    fill_from_alpha_bar(exponential_alpha_bar, betas, count);
+}
+
 static void fill_cosine(const sf_scheduler_settings *settings, float *betas, int count) {
     (void)settings;
     fill_from_alpha_bar(cosine_alpha_bar, betas, count);
@@ -91,6 +101,9 @@ static void (*const fill[])(const sf_scheduler_settings *settings, float *betas,
     [SF_BETA_squaredcos_cap_v2] = fill_cosine,
     [SF_BETA_sigmoid] = fill_sigmoid,
     [SF_BETA_laplace] = fill_laplace,
+    [SF_BETA_exp] = fill_exponential,
+    [SF_BETA_exponential] = fill_exponential,
+    [SF_BETA_quadratic] = fill_scaled_linear, /* so called by Ho et al. 2020 in their code */
 };
 
 /* ---- cumulative products ---- */
