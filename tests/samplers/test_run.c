@@ -46,26 +46,32 @@ static void random_model(void *user, const sf_sampler *sampler, const sf_evaluat
 static void perfect_model(void *user, const sf_sampler *sampler, const sf_evaluation *evaluation,
                           const float *model_input, float *m) {
     const float *clean = user;
-    double a, b; /* model_input = a x_0 + b noise */
-    if (sampler->sigmas) {
-        double sigma = sampler->sigmas[evaluation->index];
-        a = 1 / sqrt(sigma * sigma + 1);
-        b = sigma * a;
-    } else {
-        double alpha = (double)sampler->alphas.values[(int)evaluation->timestep];
-        a = sqrt(alpha);
-        b = sqrt(1 - alpha);
-    }
-    for (int i = 0; i < SAMPLING_SIZE; i++) {
-        double x0 = (double)clean[i], noise = ((double)model_input[i] - a * x0) / b;
-        int type = sampler->settings.prediction_type;
-        m[i] = (float)(type == SF_PREDICTION_epsilon        ? noise
-                       : type == SF_PREDICTION_v_prediction ? a * noise - b * x0
-                                                            : x0);
-    }
+    for (int i = 0; i < SAMPLING_SIZE; i++)
+        m[i] =
+            (float)sampling_answer(sampler, evaluation, (double)model_input[i], (double)clean[i]);
 }
 
 static const char *const samplers[] = {"ddim", "ddpm", "euler"};
+
+static const struct {
+    const char *sampler, *options;
+    double eta;
+} perfect[] = {
+    {"ddim", "", 0.5},
+    {"ddpm", "", -1},
+    {"euler", "", -1},
+    {"lcm", "", -1},
+    {"tcd", ", \"beta_start\": 1e-10", 0.3}, /* it ends at timestep 0, not before it */
+    {"cm", ", \"clip_denoised\": false", -1},
+    {"flow_euler", ", \"shift\": 3", -1},
+    {"flow_euler", ", \"stochastic_sampling\": true", -1},
+    {"flow_heun", "", -1},
+    {"flow_lcm", "", -1},
+    {"rectified_flow", "", -1},
+};
+
+#define N_PERFECT (int)(sizeof perfect / sizeof *perfect)
+
 static const char *const predictions[] = {"epsilon", "sample", "v_prediction"};
 
 START_TEST(a_perfect_model_leads_to_the_clean_sample) {
@@ -74,21 +80,21 @@ START_TEST(a_perfect_model_leads_to_the_clean_sample) {
     struct sampling run = {
         .ctx = ctx,
         .config = json,
-        .options = {.sampler = samplers[_i / 3], .eta = _i / 3 == 0 ? 0.5 : -1, .n_steps = 10},
+        .options = {.sampler = perfect[_i / 3].sampler, .eta = perfect[_i / 3].eta, .n_steps = 10},
         .model = perfect_model,
         .noise = random_noise,
         .user = clean,
     };
-    snprintf(json, sizeof json, "{\"prediction_type\": \"%s\", \"clip_sample\": false}",
-             predictions[_i % 3]);
+    snprintf(json, sizeof json, "{\"prediction_type\": \"%s\", \"clip_sample\": false%s}",
+             predictions[_i % 3], perfect[_i / 3].options);
     sampling_random(1, clean);
     sampling_random(2, noise);
     ck_ok(ctx, sampling_run(&run, noise, sample));
-    ck_assert_int_eq(run.n_evaluations, 10);
+    ck_assert_int_eq(run.n_evaluations, strcmp(perfect[_i / 3].sampler, "flow_heun") ? 10 : 19);
     for (int i = 0; i < SAMPLING_SIZE; i++)
         /* sigma begins at 157: errors of its last place are 1e-5 */
         ck_assert_msg(fabsf(sample[i] - clean[i]) < 1e-4f, "%s, %s, %d: %g, not %g",
-                      samplers[_i / 3], predictions[_i % 3], i, (double)sample[i],
+                      perfect[_i / 3].sampler, predictions[_i % 3], i, (double)sample[i],
                       (double)clean[i]);
 }
 END_TEST
@@ -170,6 +176,14 @@ START_TEST(noise_is_drawn_as_often_as_in_diffusers) {
         {"ddpm", "{\"steps_offset\": 1}", -1, 5},
         {"ddpm", "{\"timestep_spacing\": \"trailing\"}", 0, 5},
         {"euler", "{}", -1, 0},
+        {"lcm", "{}", -1, 4}, /* none in the last step */
+        {"tcd", "{}", -1, 4},
+        {"tcd", "{}", 0, 0},
+        {"cm", "{}", -1, 5},
+        {"flow_euler", "{}", -1, 0},
+        {"flow_euler", "{\"stochastic_sampling\": true}", -1, 5},
+        {"flow_heun", "{}", -1, 0},
+        {"flow_lcm", "{}", -1, 5},
     };
     float noise[SAMPLING_SIZE], sample[SAMPLING_SIZE];
     struct sampling run = {
@@ -210,7 +224,7 @@ END_TEST
 START_TEST(the_list_is_complete) {
     int n;
     const sf_sampler_info *const *list = sf_sampler_list(&n);
-    ck_assert_int_eq(n, 3);
+    ck_assert_int_ge(n, 10);
     for (int i = 0; i < n; i++) {
         ck_assert(*list[i]->title && *list[i]->description && list[i]->order > 0);
         ck_assert(list[i]->evaluations_per_step > 0);
@@ -457,10 +471,10 @@ Suite *suite_samplers_run(void) {
     TCase *properties = tcase_create("properties"), *use = tcase_create("use");
     tcase_add_checked_fixture(properties, setup, teardown);
     tcase_add_checked_fixture(use, setup, teardown);
-    tcase_add_loop_test(properties, a_perfect_model_leads_to_the_clean_sample, 0, 9);
+    tcase_add_loop_test(properties, a_perfect_model_leads_to_the_clean_sample, 0, 3 * N_PERFECT);
     tcase_add_test(properties, ddim_with_eta_1_is_ddpm);
     tcase_add_loop_test(properties, ddpm_has_the_posterior_variance, 0, 2);
-    tcase_add_loop_test(properties, noise_is_drawn_as_often_as_in_diffusers, 0, 7);
+    tcase_add_loop_test(properties, noise_is_drawn_as_often_as_in_diffusers, 0, 15);
     tcase_add_test(properties, zero_signal_is_clipped);
     tcase_add_test(use, the_list_is_complete);
     tcase_add_test(use, progress_can_cancel);
