@@ -116,6 +116,7 @@ tests_check_sfumato_SOURCES += tests/plugins/test_conformance.c
 tests_check_sfumato_SOURCES += tests/plugins/test_loader.c
 tests_check_sfumato_SOURCES += tests/plugins/test_template.c
 tests_check_sfumato_SOURCES += tests/samplers/test_config.c
+tests_check_sfumato_SOURCES += tests/samplers/test_literature.c
 tests_check_sfumato_SOURCES += tests/samplers/test_replay.c
 tests_check_sfumato_SOURCES += tests/samplers/test_run.c
 tests_check_sfumato_SOURCES += tests/samplers/test_schedule.c

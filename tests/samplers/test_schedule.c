@@ -115,6 +115,11 @@ static const struct {
     {"{" SD "}", 0, 0.99915},
     {"{" SD "}", 500, 0.276332684},
     {"{" SD "}", 999, 0.00466009851},
+    /* exp(-12 t): 1 - beta is f(t + 1) / f(t) */
+    {"{\"beta_schedule\": \"exp\"}", 0, 0.988071713},
+    {"{\"beta_schedule\": \"exponential\"}", 500, 0.0024491849},
+    {"{\"beta_schedule\": \"quadratic\", \"beta_start\": 0.00085, \"beta_end\": 0.012}", 500,
+     0.276332684},
     /* Nichol and Dhariwal 2021: f(t + 1) / f(0), f = cos^2, s = 0.008 */
     {"{\"beta_schedule\": \"squaredcos_cap_v2\"}", 0, 0.999958716},
     {"{\"beta_schedule\": \"squaredcos_cap_v2\"}", 300, 0.785632413},

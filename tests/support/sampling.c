@@ -109,7 +109,7 @@ void sampling_level(const sf_sampler *sampler, const sf_evaluation *evaluation, 
         return;
     }
     double alpha;
-    if (sampler->class == &sf_sampler_cm) {
+    if (sampler->class->options & SF_OPTION(sigma_data)) {
         *signal = evaluation->input_scale;
         *noise = sampler->sigmas[evaluation->index] * *signal;
         return;
@@ -129,10 +129,15 @@ double sampling_answer(const sf_sampler *sampler, const sf_evaluation *evaluatio
     const sf_scheduler_settings *settings = &sampler->settings;
     double a, b;
     sampling_level(sampler, evaluation, &a, &b);
-    if (sampler->class == &sf_sampler_cm) {
+    if (sampler->class == &sf_sampler_cm) { /* F of its file's comment */
         double sigma = b / a, data = settings->sigma_data, rise = sigma - settings->sigma_min;
         double skip = data * data / (rise * rise + data * data);
         return (clean - skip * model_input / a) * hypot(sigma, data) / (rise * data);
+    }
+    if (sampler->class->options & SF_OPTION(sigma_data)) { /* Karras et al. 2022, table 1 */
+        double sigma = b / a, data = settings->sigma_data, sum = sigma * sigma + data * data;
+        double sign = settings->prediction_type == SF_PREDICTION_v_prediction ? -1 : 1;
+        return sign * (clean - data * data / sum * model_input / a) * sqrt(sum) / (sigma * data);
     }
     double noise = (model_input - a * clean) / b;
     if (sampler->class->info.kind == SF_SAMPLER_FLOW)
