@@ -94,9 +94,9 @@ const cli_command command_generate = {
 
 /* ---- what is asked for ---- */
 
-/* Lists of one's own replace those of the picture, and what --steps it had. */
+/* Levels or steps that are given replace the picture's levels, and the steps that it had. */
 static void set_lists(const values *given, sf_generate_options *asked) {
-    if (!given->timesteps.count && !given->sigmas.count)
+    if (!given->timesteps.count && !given->sigmas.count && !given->steps)
         return;
     asked->timesteps = given->timesteps.count ? given->timesteps.values : NULL;
     asked->n_timesteps = given->timesteps.count;

@@ -57,6 +57,7 @@ tests_check_sfumato_SOURCES += tests/build/test_library.c
 tests_check_sfumato_SOURCES += tests/cli/test_backends.c
 tests_check_sfumato_SOURCES += tests/cli/test_bad_input.c
 tests_check_sfumato_SOURCES += tests/cli/test_bench.c
+tests_check_sfumato_SOURCES += tests/cli/test_compare.c
 tests_check_sfumato_SOURCES += tests/cli/test_examples.c
 tests_check_sfumato_SOURCES += tests/cli/test_generate.c
 tests_check_sfumato_SOURCES += tests/cli/test_inspect.c
