@@ -436,6 +436,9 @@ START_TEST(failing_allocations_leave_nothing) {
         " \"rescale_betas_zero_snr\": true, \"trained_betas\": [0.1, 0.2, 0.3, 0.4],"
         " \"num_train_timesteps\": 4}",
         "{\"_class_name\": \"EulerDiscreteScheduler\", \"use_beta_sigmas\": true}",
+        "{\"_class_name\": \"LCMScheduler\"}",
+        "{\"_class_name\": \"CMStochasticIterativeScheduler\"}",
+        "{\"_class_name\": \"FlowMatchHeunDiscreteScheduler\"}",
     };
     struct failing_allocator allocator = {0};
     int64_t channels = _i == 1 ? 4 : 2;
@@ -446,6 +449,8 @@ START_TEST(failing_allocations_leave_nothing) {
     ck_ok(ctx, add(ctx, set, "step_noise.0", SF_F32, DIMS(1, 2, 3)));
     ck_ok(ctx, add(ctx, set, "model_output.0", SF_F32, DIMS(1, channels, 3)));
     ck_ok(ctx, add(ctx, set, "model_output.1", SF_F32, DIMS(1, channels, 3)));
+    ck_ok(ctx, add(ctx, set, "model_output.2", SF_F32, DIMS(1, channels, 3)));
+    ck_ok(ctx, add(ctx, set, "step_noise.1", SF_F32, DIMS(1, 2, 3)));
     sf_context *own = failing_context(&allocator);
     ck_ok(own, sf_context_open_backend(own));
     long live = allocator.live, n = 0;
@@ -483,7 +488,7 @@ Suite *suite_samplers_run(void) {
                         (int)(sizeof bad_inputs / sizeof bad_inputs[0]));
     tcase_add_test(use, bad_noise_is_refused);
     tcase_add_test(use, any_shape_is_replayed);
-    tcase_add_loop_test(use, failing_allocations_leave_nothing, 0, 3);
+    tcase_add_loop_test(use, failing_allocations_leave_nothing, 0, 6);
     suite_add_tcase(suite, properties);
     suite_add_tcase(suite, use);
     return suite;
