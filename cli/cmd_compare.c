@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -143,16 +144,15 @@ static double now(void) {
 
 /* Samplers without eta or without the schedule are drawn without: a comparison is of what there is. */
 static sf_status draw(sf_pipeline *pipeline, sf_generate_options *asked, sf_image **image) {
-    sf_status status = sf_pipeline_generate(pipeline, asked, image);
-    if (status == SF_ERROR_NOT_FOUND && asked->schedule) {
-        asked->schedule = NULL;
-        status = sf_pipeline_generate(pipeline, asked, image);
+    for (;;) {
+        sf_status status = sf_pipeline_generate(pipeline, asked, image);
+        if (status == SF_ERROR_NOT_FOUND && asked->schedule)
+            asked->schedule = NULL;
+        else if (status == SF_ERROR_ARGUMENT && asked->eta > 0)
+            asked->eta = 0;
+        else
+            return status;
     }
-    if (status == SF_ERROR_ARGUMENT && asked->eta > 0) {
-        asked->eta = 0;
-        status = sf_pipeline_generate(pipeline, asked, image);
-    }
-    return status;
 }
 
 /* A picture that can't be drawn so is a cell with a reason; only an interruption ends the run. */
@@ -240,6 +240,16 @@ static int compare(sf_context *context, sf_pipeline *pipeline, const values *giv
     return status;
 }
 
+/* A schedule that no sampler has would otherwise be left out of all pictures. */
+static bool is_schedule(const char *name) {
+    int n;
+    const sf_schedule_info *const *list = sf_schedule_list(&n);
+    for (int i = 0; i < n; i++)
+        if (strcasecmp(name, list[i]->name) == 0)
+            return true;
+    return false;
+}
+
 /* Names an unknown sampler, and makes the folder, before any drawing. */
 static int prepare(sf_context *context, sf_pipeline *pipeline, const values *given,
                    const comparison *found) {
@@ -289,6 +299,9 @@ static int run(int argc, char **argv) {
         status = usage_error(&command_compare, "one PROMPT, in quotes, not %d", argc - first);
     if (status < 0)
         status = list_steps(&found, &given.steps);
+    if (status < 0 && given.schedule && !is_schedule(given.schedule))
+        status = usage_error(&command_compare, "--schedule %s: none of `sfumato samplers`",
+                             given.schedule);
     char *names = given.samplers ? strdup(given.samplers) : NULL;
     if (status < 0 && names)
         status = list_samplers(&found, names);

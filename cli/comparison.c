@@ -104,7 +104,7 @@ static double height_of(const comparison_cell *cell) {
 }
 
 static axes find_axes(const comparison *found) {
-    axes a = {INFINITY, -INFINITY, INFINITY, -INFINITY};
+    axes a = {HUGE_VAL, -HUGE_VAL, HUGE_VAL, -HUGE_VAL};
     for (int i = 0; i < found->n_samplers; i++)
         for (int k = 0; k < found->n_steps; k++) {
             const comparison_cell *cell = comparison_at(found, i, k);

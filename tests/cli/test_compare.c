@@ -129,11 +129,27 @@ START_TEST(wrong_usage) {
               "compare", "red", "--steps", "2.5");
     check_cli(2, "", NULL, "compare", "red", "--steps", "5,x");
     check_cli(2, "", NULL, "compare", "red", "--samplers", ",");
+    check_cli(2, "", NULL, "compare", "red", "--schedule", "carras");
     check_cli_fails("there is no sampler \"eular\"", "compare", "red", "--samplers", "ddim,eular");
     check_cli_fails("nowhere/x", "compare", "red", "--samplers", "ddim", "--output-dir",
                     "nowhere/x");
     check_cli(2, "", "sfumato samplers: unexpected argument \"x\"; see sfumato samplers --help\n",
               "samplers", "x");
+}
+END_TEST
+
+/* Schedule and eta go to those that have them. */
+START_TEST(what_a_sampler_lacks_is_left_out) {
+    struct command_result result;
+    char text[4096];
+    cli_run(&result, "compare", "--quiet", "red", "--samplers", "ddim,euler,lcm", "--steps", "3",
+            "--reference-steps", "3", "--schedule", "ays", "--eta", "0.5", "--output-dir", "grid");
+    ck_assert_msg(result.status == 0, "%s", result.err);
+    read_text("grid/distances.csv", text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "\n0,0,\"ddim\",3,"));
+    ck_assert_ptr_null(strstr(text, "\"ddim\",3,0.0000")); /* it has noise */
+    ck_assert_ptr_null(strstr(text, ",,"));                /* all were drawn */
+    command_result_free(&result);
 }
 END_TEST
 
@@ -164,6 +180,7 @@ Suite *suite_cli_compare(void) {
     tcase_add_checked_fixture(tcase, cli_setup, cli_teardown);
     tcase_add_test(tcase, every_sampler_and_schedule_is_listed);
     tcase_add_test(tcase, a_grid_of_pictures);
+    tcase_add_test(tcase, what_a_sampler_lacks_is_left_out);
     tcase_add_test(tcase, wrong_usage);
     tcase_add_test(tcase, lists_of_levels);
     tcase_set_timeout(tcase, 60);
