@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "samplers/class.h"
+#include "tests/support/backends.h"
 #include "tests/support/sampling.h"
 #include "tests/support/support.h"
 
@@ -156,6 +157,47 @@ START_TEST(the_error_falls_with_the_order) {
                   "%s claims order %d: %.2f, errors %.3g %.3g %.3g %.3g", info->name, info->order,
                   best, errors[0], errors[1], errors[2], errors[3]);
     ck_assert_msg(errors[3] < 0.03, "%s: %.3g off with 160 steps", info->name, errors[3]);
+}
+END_TEST
+
+/* ---- backends ---- */
+
+static void random_noise(void *user, int draw, float *noise) {
+    (void)user;
+    sampling_random(1000 + (unsigned)draw, noise);
+}
+
+static void run_on(sf_context *context, const char *name, const char *json, float *sample) {
+    float noise[SAMPLING_SIZE];
+    struct gaussian data = {.n_first = 0};
+    struct sampling run = {
+        .ctx = context,
+        .config = json,
+        .options = {.sampler = name, .eta = -1, .n_steps = 10},
+        .model = gaussian_model,
+        .noise = random_noise,
+        .user = &data,
+    };
+    sampling_random(78, noise);
+    ck_ok(context, sampling_run(&run, noise, sample));
+}
+
+/* 1e-5 of what is computed with: x at SIGMA_HIGH is 10 and more. */
+START_TEST(all_backends_agree) {
+    static char json[32768];
+    float wanted[SAMPLING_SIZE], found[SAMPLING_SIZE];
+    const char *name = sampler_info(_i)->name;
+    write_config(json, sizeof json);
+    run_on(ctx, name, json, wanted);
+    for (int k = 0; k < test_n_backends(); k++) {
+        sf_context *context = test_context_on(k);
+        run_on(context, name, json, found);
+        for (int i = 0; i < SAMPLING_SIZE; i++)
+            ck_assert_msg(fabsf(found[i] - wanted[i]) <= 1e-5f * fmaxf(fabsf(wanted[i]), 10),
+                          "%s on backend %d: %.9g, not %.9g", name, k, (double)found[i],
+                          (double)wanted[i]);
+        test_context_free(context);
+    }
 }
 END_TEST
 
@@ -311,6 +353,7 @@ Suite *suite_samplers_literature(void) {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, the_error_falls_with_the_order, 0, n_samplers());
     tcase_add_loop_test(tcase, noise_leads_to_the_distribution, 0, n_samplers());
+    tcase_add_loop_test(tcase, all_backends_agree, 0, n_samplers());
     tcase_add_test(tcase, ddpm_has_the_posterior_mean);
     tcase_add_test(tcase, noising_keeps_the_variance);
     tcase_set_timeout(tcase, 60);
