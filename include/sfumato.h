@@ -355,9 +355,9 @@ typedef enum sf_sampler_kind {
 
 /* One sampler, for lists that people read. */
 typedef struct sf_sampler_info {
-    const char *name;        /* on the command line: "ddim", "euler" */
-    const char *title;       /* as sampler users know it: "DDIM", "Euler" */
-    const char *class_name;  /* diffusers' scheduler class */
+    const char *name;       /* on the command line: "ddim", "euler" */
+    const char *title;      /* as sampler users know it: "DDIM", "Euler" */
+    const char *class_name; /* diffusers' scheduler class; where it has none, the function's name */
     const char *description; /* one line */
     int order;
     int evaluations_per_step;

@@ -32,6 +32,7 @@ typedef struct sf_sampler_class {
     bool has_eta;
     double default_eta;  /* where none is given */
     unsigned takes;      /* SF_TAKES_TIMESTEPS | ...: what may be asked for beside the file */
+    bool any_schedule;   /* a user may ask for any sigma schedule, whatever a file can ask for */
     int n_kept;          /* tensors that the method remembers, at most SF_MOST_KEPT */
     size_t memory_bytes; /* of the numbers that it remembers */
 
@@ -90,6 +91,7 @@ struct sf_sampler {
     int n_timesteps;
     double *sigmas; /* owned; NULL: the method has none */
     int n_sigmas;
+    double *levels;       /* sigma of each evaluation, owned; NULL: it is sigmas[evaluation] */
     double initial_scale; /* of the noise at the start */
 
     int evaluation;                        /* the one that is due */

@@ -112,7 +112,8 @@ sf_status sf_scheduler_config_choose(sf_context *ctx, const sf_scheduler_config 
     const char *wanted = sampler;
     for (int i = 0; i < N_CLASSES; i++) {
         sf_names_add(&names, classes[i]->info.name);
-        sf_names_add(&class_names, classes[i]->info.class_name);
+        if (i == 0 || strcmp(classes[i]->info.class_name, classes[i - 1]->info.class_name) != 0)
+            sf_names_add(&class_names, classes[i]->info.class_name);
     }
     if (!wanted)
         SF_TRY(
@@ -143,6 +144,19 @@ sf_status sf_scheduler_config_choose(sf_context *ctx, const sf_scheduler_config 
 #define SF_CHOICE(name, value)                                                                     \
     static const char *const names_##name[] = {SF_CHOICES_##name(CHOICE_NAME)};
 #include "samplers/options.def"
+
+/* A value as diffusers spells it. */
+static const char *spelling_of(const char *name) {
+    static const char *const others[][2] = {
+        {"dpmsolverpp", "dpmsolver++"},
+        {"sde_dpmsolver", "sde-dpmsolver"},
+        {"sde_dpmsolverpp", "sde-dpmsolver++"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(name, others[i][0]) == 0)
+            return others[i][1];
+    return name;
+}
 
 typedef struct reading reading;
 typedef sf_status (*reader)(const reading *r, void *value);
@@ -222,11 +236,11 @@ static sf_status read_choice(const reading *r, void *value) {
     for (int i = 0; i < option->n_names; i++) {
         if (allowed && !(allowed & SF_BIT(i)))
             continue;
-        if (strcmp(text, option->names[i]) == 0) {
+        if (strcmp(text, spelling_of(option->names[i])) == 0) {
             *(int *)value = i;
             return SF_OK;
         }
-        sf_names_add(&names, option->names[i]);
+        sf_names_add(&names, spelling_of(option->names[i]));
     }
     SF_FAIL(r->ctx, ERROR_UNSUPPORTED, "%s: %s: \"%.64s\" is none of %s's: %s", r->where,
             option->name, text, r->class->info.class_name, names.text);
@@ -273,7 +287,7 @@ static void set_defaults(const sf_sampler_class *class, sf_scheduler_settings *s
 sf_status sf_scheduler_settings_read(sf_context *ctx, const sf_scheduler_config *config,
                                      const sf_sampler_class *class,
                                      sf_scheduler_settings *settings) {
-    sf_scheduler_settings made;
+    sf_scheduler_settings made = {0};
     reading r = {.ctx = ctx, .where = where_of(config), .json = config->json, .class = class};
     sf_status status = SF_OK;
     set_defaults(class, &made);
@@ -302,6 +316,8 @@ static bool asks_for(const sf_scheduler_settings *settings, const sf_sigma_sched
 }
 
 static bool has_schedule(const sf_sampler_class *class, const sf_sigma_schedule *schedule) {
+    if (class->any_schedule && !schedule->timestep)
+        return true;
     if (schedule->option >= 0)
         return (class->options & SF_BIT(schedule->option)) != 0;
     return schedule == &sf_sigma_schedule_normal || (class->takes & SF_TAKES_SCHEDULES);

@@ -9,7 +9,8 @@
 struct sf_sampler_class;
 typedef struct sf_sigma_schedule sf_sigma_schedule;
 
-/* The values of each SF_CHOICE option, as diffusers spells them. */
+/* The values of each SF_CHOICE option, as diffusers spells them, but for those of config.c's
+ * spelling_of(), which are no C names. */
 /* clang-format off */
 #define SF_CHOICES_beta_schedule(X)                                                                \
     X(BETA, linear) X(BETA, scaled_linear) X(BETA, squaredcos_cap_v2) X(BETA, sigmoid)             \
@@ -30,6 +31,14 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
     X(FINAL, zero) X(FINAL, sigma_min)
 #define SF_CHOICES_time_shift_type(X)                                                              \
     X(SHIFT, exponential) X(SHIFT, linear)
+#define SF_CHOICES_sigma_schedule(X)                                                               \
+    X(SPREAD, karras) X(SPREAD, exponential)
+#define SF_CHOICES_algorithm_type(X)                                                               \
+    X(ALGORITHM, dpmsolver) X(ALGORITHM, dpmsolverpp) X(ALGORITHM, sde_dpmsolver)                  \
+    X(ALGORITHM, sde_dpmsolverpp) X(ALGORITHM, deis) X(ALGORITHM, data_prediction)                 \
+    X(ALGORITHM, noise_prediction)
+#define SF_CHOICES_solver_type(X)                                                                  \
+    X(SOLVER, midpoint) X(SOLVER, heun) X(SOLVER, bh1) X(SOLVER, bh2) X(SOLVER, logrho)
 /* clang-format on */
 
 /* SF_BETA_linear, SF_SPACING_trailing and so on; one enum an option, counted from 0. */
@@ -38,7 +47,7 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
 #define SF_NUMBER(...)
 #define SF_FLAG(...)
 #define SF_NUMBERS(...)
-#define SF_CHOICE(name, value) typedef enum sf_##name{SF_CHOICES_##name(SF_CHOICE_ENUM)} sf_##name;
+#define SF_CHOICE(name, value) enum sf_choice_##name{SF_CHOICES_##name(SF_CHOICE_ENUM)};
 #include "samplers/options.def"
 #undef SF_CHOICE_ENUM
 
@@ -69,13 +78,15 @@ typedef struct sf_scheduler_settings {
 #define SF_INTEGER(name, ...) int name;
 #define SF_NUMBER(name, ...)  double name;
 #define SF_FLAG(name, ...)    bool name;
-#define SF_CHOICE(name, ...)  int name; /* a value of enum sf_NAME */
+#define SF_CHOICE(name, ...)  int name; /* a value of enum sf_choice_NAME */
 #define SF_NUMBERS(name, ...) sf_numbers name;
 #include "samplers/options.def"
 
     /* Asked for beside the file, set while begin() runs. */
     sf_asked_numbers custom_timesteps, custom_sigmas;
     const double *mu; /* borrowed; NULL: not given */
+    /* No option but the class's: timesteps with fractions are f64 until sigmas are read off. */
+    bool timesteps_are_f64;
 } sf_scheduler_settings;
 
 /* A bit of sf_sampler_class.options, and of .choices. */

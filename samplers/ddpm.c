@@ -134,6 +134,9 @@ const sf_sampler_class sf_sampler_ddpm = {
                SF_OPTION(variance_type),
     .choices =
         {
+            [SF_OPTION_beta_schedule] = SF_BIT(SF_BETA_linear) | SF_BIT(SF_BETA_scaled_linear) |
+                                        SF_BIT(SF_BETA_squaredcos_cap_v2) |
+                                        SF_BIT(SF_BETA_sigmoid) | SF_BIT(SF_BETA_laplace),
             [SF_OPTION_prediction_type] = SF_BIT(SF_PREDICTION_epsilon) |
                                           SF_BIT(SF_PREDICTION_sample) |
                                           SF_BIT(SF_PREDICTION_v_prediction),

@@ -175,6 +175,7 @@ void sf_sampler_free(sf_sampler *sampler) {
     sf_free(ctx, sampler->alphas.values);
     sf_free(ctx, sampler->timesteps);
     sf_free(ctx, sampler->sigmas);
+    sf_free(ctx, sampler->levels);
     sf_free(ctx, sampler);
 }
 

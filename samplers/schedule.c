@@ -66,6 +66,11 @@ static double laplace_alpha_bar(double t) {
     return sqrt(snr / (1 + snr));
 }
 
+/* The signal's power falls exponentially: diffusers' "exp". */
+static double exponential_alpha_bar(double t) {
+    return exp(-12 * t);
+}
+
 /* beta_i = 1 - alpha_bar(t_{i+1}) / alpha_bar(t_i), at most 0.999. */
 static void fill_from_alpha_bar(double (*alpha_bar)(double t), float *betas, int count) {
     for (int i = 0; i < count; i++) {
@@ -93,6 +98,11 @@ static void fill_cosine(const sf_scheduler_settings *settings, float *betas, int
 static void fill_laplace(const sf_scheduler_settings *settings, float *betas, int count) {
     (void)settings;
     fill_from_alpha_bar(laplace_alpha_bar, betas, count);
+}
+
+static void fill_exponential(const sf_scheduler_settings *settings, float *betas, int count) {
+    (void)settings;
+    fill_from_alpha_bar(exponential_alpha_bar, betas, count);
 }
 
 static void (*const fill[])(const sf_scheduler_settings *settings, float *betas, int count) = {

@@ -69,6 +69,20 @@ struct sf_sigma_schedule {
 extern const sf_sigma_schedule *const sf_sigma_schedules[];
 extern const int sf_n_sigma_schedules;
 
+/* The sigmas of training. */
+typedef struct sf_sigma_table {
+    float *sigmas; /* by timestep, rising; owned, as are logs */
+    float *logs;
+    int count;
+} sf_sigma_table;
+
+/* The caller clears the table, also after a failure. */
+sf_status sf_sigma_table_new(sf_context *ctx, const sf_alphas *alphas, sf_sigma_table *table);
+void sf_sigma_table_clear(sf_context *ctx, sf_sigma_table *table);
+
+/* The timestep, with a fraction, at which training had that sigma: linear in log sigma. */
+double sf_sigma_table_timestep(const sf_sigma_table *table, double sigma);
+
 /* Timesteps and sigmas of a run in sigma space; sigmas has the last one in addition. */
 typedef struct sf_sigma_run {
     double *timesteps; /* owned, as is sigmas */

@@ -105,7 +105,9 @@ static double interpolate(const float *table, int count, double timestep) {
  * The timestep, with a fraction, at which training had that sigma: linear in log sigma. The table's
  * logarithms and their difference are f32.
  */
-static double timestep_of(double log_sigma, const float *log_table, int count) {
+static double timestep_at_log(const sf_sigma_table *table, double log_sigma) {
+    const float *log_table = table->logs;
+    int count = table->count;
     if (count < 2)
         return 0;
     int low = 0, end = count - 1; /* the last entry but one that is not above, else the first */
@@ -122,22 +124,17 @@ static double timestep_of(double log_sigma, const float *log_table, int count) {
     return (1 - weight) * low + weight * (low + 1);
 }
 
-/* ---- a run ---- */
+double sf_sigma_table_timestep(const sf_sigma_table *table, double sigma) {
+    return timestep_at_log(table, log(sigma > 1e-10 ? sigma : 1e-10));
+}
 
-typedef struct sigma_table {
-    float *sigmas; /* by timestep, rising */
-    float *logs;
-    int count;
-} sigma_table;
-
-static void clear_table(sf_context *ctx, sigma_table *table) {
+void sf_sigma_table_clear(sf_context *ctx, sf_sigma_table *table) {
     sf_free(ctx, table->sigmas);
     sf_free(ctx, table->logs);
 }
 
-/* The caller clears the table, also after a failure. */
-static sf_status make_table(sf_context *ctx, const sf_alphas *alphas, sigma_table *table) {
-    *table = (sigma_table){.count = alphas->count};
+sf_status sf_sigma_table_new(sf_context *ctx, const sf_alphas *alphas, sf_sigma_table *table) {
+    *table = (sf_sigma_table){.count = alphas->count};
     table->sigmas = SF_NEW_ARRAY(ctx, float, (size_t)alphas->count);
     table->logs = SF_NEW_ARRAY(ctx, float, (size_t)alphas->count);
     if (!table->sigmas || !table->logs)
@@ -149,9 +146,12 @@ static sf_status make_table(sf_context *ctx, const sf_alphas *alphas, sigma_tabl
     return SF_OK;
 }
 
+/* ---- a run ---- */
+
 /* The sigmas without the last one: room for n_timesteps and for n_steps + 1. Returns how many. */
-static int read_table(const sf_scheduler_settings *settings, const sigma_table *table, int n_steps,
-                      const double *timesteps, int n_timesteps, double *sigmas, float *room) {
+static int read_table(const sf_scheduler_settings *settings, const sf_sigma_table *table,
+                      int n_steps, const double *timesteps, int n_timesteps, double *sigmas,
+                      float *room) {
     if (settings->interpolation_type == SF_INTERPOLATION_linear) {
         for (int i = 0; i < n_timesteps; i++)
             sigmas[i] = interpolate(table->sigmas, table->count, timesteps[i]);
@@ -165,23 +165,21 @@ static int read_table(const sf_scheduler_settings *settings, const sigma_table *
 }
 
 /* Spreads n_steps levels anew between the ends of those read; their timesteps. */
-static void spread(const sf_scheduler_settings *settings, const sigma_table *table,
+static void spread(const sf_scheduler_settings *settings, const sf_sigma_table *table,
                    const sf_sigma_schedule *schedule, int n_steps, sf_sigma_run *run) {
     double low = isnan(settings->sigma_min) ? run->sigmas[run->n_sigmas - 1] : settings->sigma_min;
     double high = isnan(settings->sigma_max) ? run->sigmas[0] : settings->sigma_max;
     schedule->fill(low, high, n_steps, run->sigmas);
     run->n_sigmas = n_steps;
-    for (int i = 0; i < n_steps; i++) {
-        double log_sigma = log(run->sigmas[i] > 1e-10 ? run->sigmas[i] : 1e-10);
-        run->timesteps[i] = (double)(float)timestep_of(log_sigma, table->logs, table->count);
-    }
+    for (int i = 0; i < n_steps; i++)
+        run->timesteps[i] = (double)(float)sf_sigma_table_timestep(table, run->sigmas[i]);
     run->n_timesteps = n_steps;
 }
 
 /* ---- levels that are listed ---- */
 
 /* The table at a timestep, linear in the logarithm. */
-static double interpolate_log(const sigma_table *table, double timestep) {
+static double interpolate_log(const sf_sigma_table *table, double timestep) {
     int low = (int)timestep < table->count - 1 ? (int)timestep : table->count - 1;
     int high = low < table->count - 1 ? low + 1 : low;
     double weight = timestep - low;
@@ -189,7 +187,7 @@ static double interpolate_log(const sigma_table *table, double timestep) {
 }
 
 /* A schedule of timesteps. */
-static void visit(const sigma_table *table, const sf_sigma_schedule *schedule, int n_steps,
+static void visit(const sf_sigma_table *table, const sf_sigma_schedule *schedule, int n_steps,
                   sf_sigma_run *run) {
     run->n_timesteps = run->n_sigmas = n_steps;
     for (int i = 0; i < n_steps; i++) {
@@ -201,7 +199,7 @@ static void visit(const sigma_table *table, const sf_sigma_schedule *schedule, i
 
 /* The sigmas that the user lists, the last one included, and their timesteps. f32, as diffusers. */
 static sf_status take_sigmas(sf_context *ctx, const sf_scheduler_settings *settings,
-                             const sigma_table *table, sf_sigma_run *run) {
+                             const sf_sigma_table *table, sf_sigma_run *run) {
     run->n_sigmas = settings->custom_sigmas.count - 1;
     run->n_timesteps = run->n_sigmas;
     for (int i = 0; i <= run->n_sigmas; i++) {
@@ -212,7 +210,7 @@ static sf_status take_sigmas(sf_context *ctx, const sf_scheduler_settings *setti
         run->sigmas[i] = (double)sigma;
         if (i < run->n_sigmas)
             run->timesteps[i] =
-                (double)(float)timestep_of((double)logf(sigma), table->logs, table->count);
+                (double)(float)timestep_at_log(table, (double)logf(sigma));
     }
     return SF_OK;
 }
@@ -233,7 +231,7 @@ static sf_status check_listed(sf_context *ctx, const sf_scheduler_settings *sett
 
 /* Rounds to f32, adds the last level, and makes the timesteps of a continuous v-prediction. */
 static sf_status finish(sf_context *ctx, const sf_scheduler_settings *settings,
-                        const sigma_table *table, sf_sigma_run *run) {
+                        const sf_sigma_table *table, sf_sigma_run *run) {
     bool to_zero = settings->final_sigmas_type == SF_FINAL_zero;
     double last = to_zero ? 0 : (double)table->sigmas[0];
     run->sigmas[run->n_sigmas] = settings->custom_sigmas.values ? run->sigmas[run->n_sigmas] : last;
@@ -254,7 +252,7 @@ static sf_status finish(sf_context *ctx, const sf_scheduler_settings *settings,
 
 /* The timesteps by spacing, or those that the user lists. */
 static sf_status base_timesteps(sf_context *ctx, const sf_scheduler_settings *settings,
-                                const sigma_table *table, int n_steps, double **timesteps,
+                                const sf_sigma_table *table, int n_steps, double **timesteps,
                                 int *count) {
     if (settings->custom_timesteps.values)
         return sf_custom_timesteps_new(ctx, settings, table->count, timesteps, count);
@@ -264,13 +262,13 @@ static sf_status base_timesteps(sf_context *ctx, const sf_scheduler_settings *se
 sf_status sf_sigma_run_new(sf_context *ctx, const sf_scheduler_settings *settings,
                            const sf_alphas *alphas, const sf_sigma_schedule *schedule, int n_steps,
                            sf_sigma_run *run) {
-    sigma_table table = {0};
+    sf_sigma_table table = {0};
     sf_sigma_run made = {0};
     double *timesteps = NULL;
     float *room = NULL;
     int n_timesteps;
     sf_status status;
-    SF_TRY_OUT(make_table(ctx, alphas, &table));
+    SF_TRY_OUT(sf_sigma_table_new(ctx, alphas, &table));
     SF_TRY_OUT(check_listed(ctx, settings, schedule));
     SF_TRY_OUT(base_timesteps(ctx, settings, &table, n_steps, &timesteps, &n_timesteps));
     size_t most = (size_t)(n_timesteps > n_steps ? n_timesteps : n_steps) + 2;
@@ -299,6 +297,6 @@ out:
     }
     sf_free(ctx, timesteps);
     sf_free(ctx, room);
-    clear_table(ctx, &table);
+    sf_sigma_table_clear(ctx, &table);
     return status;
 }

@@ -53,7 +53,8 @@ sf_status sf_timesteps_new(sf_context *ctx, const sf_scheduler_settings *setting
         return SF_ERROR_MEMORY;
     for (int i = 0; i < n; i++) {
         double timestep = at[settings->timestep_spacing](settings, n_steps, i);
-        made[i] = whole ? rint(timestep) : (double)(float)timestep;
+        bool as_it_is = settings->timesteps_are_f64;
+        made[i] = whole ? rint(timestep) : as_it_is ? timestep : (double)(float)timestep;
     }
     *timesteps = made;
     *count = n;

@@ -219,8 +219,18 @@ static const struct {
     const char *folder;
     size_t at_least;
 } families[] = {
-    {"ddim", 19}, {"ddpm", 22}, {"euler", 24},  {"override", 4},
-    {"few", 25},  {"flow", 20}, {"listed", 11},
+    /* clang-format off */
+    {"ddim", 19},
+    {"ddpm", 22},
+    {"euler", 24},
+    {"override", 4},
+    {"sigma", 40},
+    {"edm", 20},
+    {"k_diffusion", 18},
+    {"few", 25},
+    {"flow", 20},
+    {"listed", 11},
+    /* clang-format on */
 };
 
 #define N_FAMILIES (int)(sizeof families / sizeof *families)
