@@ -80,16 +80,6 @@ static void fill_from_alpha_bar(double (*alpha_bar)(double t), float *betas, int
     }
 }
 
-/* alpha_bar(t) = exp(-12 t): Karras' k-diffusion trains so; diffusers' "exp". */
-static double exponential_alpha_bar(double t) {
-    return exp(t * -12.0);
-}
-
-static void fill_exponential(const sf_scheduler_settings *settings, float *betas, int count) {
-    (void)settings;
-    fill_from_alpha_bar(exponential_alpha_bar, betas, count);
-}
-
 static void fill_cosine(const sf_scheduler_settings *settings, float *betas, int count) {
     (void)settings;
     fill_from_alpha_bar(cosine_alpha_bar, betas, count);

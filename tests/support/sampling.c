@@ -89,7 +89,10 @@ out:
  */
 static double sigma_at(const sf_sampler *sampler, const sf_evaluation *evaluation) {
     const sf_alphas *alphas = &sampler->alphas;
-    double sigma = sampler->sigmas[evaluation->index], t = evaluation->timestep;
+    double t = evaluation->timestep;
+    if (sampler->levels)
+        return sampler->levels[evaluation->index];
+    double sigma = sampler->sigmas[evaluation->index];
     if (!(t >= 0 && t < alphas->count - 1))
         return sigma;
     double logs[2];
