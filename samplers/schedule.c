@@ -66,6 +66,11 @@ static double laplace_alpha_bar(double t) {
     return sqrt(snr / (1 + snr));
 }
 
+/* The signal's power falls exponentially: diffusers' "exp". */
+static double exponential_alpha_bar(double t) {
+    return exp(-12 * t);
+}
+
 /* beta_i = 1 - alpha_bar(t_{i+1}) / alpha_bar(t_i), at most 0.999. */
 static void fill_from_alpha_bar(double (*alpha_bar)(double t), float *betas, int count) {
     for (int i = 0; i < count; i++) {
@@ -73,16 +78,6 @@ static void fill_from_alpha_bar(double (*alpha_bar)(double t), float *betas, int
         double beta = 1 - next / alpha_bar((double)i / count);
         betas[i] = (float)(beta < 0.999 ? beta : 0.999);
     }
-}
-
-/* alpha_bar(t) = exp(-12 t): Karras' k-diffusion trains so; diffusers' "exp". */
-static double exponential_alpha_bar(double t) {
-    return exp(t * -12.0);
-}
-
-static void fill_exponential(const sf_scheduler_settings *settings, float *betas, int count) {
-    (void)settings;
-    fill_from_alpha_bar(exponential_alpha_bar, betas, count);
 }
 
 static void fill_cosine(const sf_scheduler_settings *settings, float *betas, int count) {
@@ -95,6 +90,11 @@ static void fill_laplace(const sf_scheduler_settings *settings, float *betas, in
     fill_from_alpha_bar(laplace_alpha_bar, betas, count);
 }
 
+static void fill_exponential(const sf_scheduler_settings *settings, float *betas, int count) {
+    (void)settings;
+    fill_from_alpha_bar(exponential_alpha_bar, betas, count);
+}
+
 static void (*const fill[])(const sf_scheduler_settings *settings, float *betas, int count) = {
     [SF_BETA_linear] = fill_linear,
     [SF_BETA_scaled_linear] = fill_scaled_linear,
@@ -102,8 +102,6 @@ static void (*const fill[])(const sf_scheduler_settings *settings, float *betas,
     [SF_BETA_sigmoid] = fill_sigmoid,
     [SF_BETA_laplace] = fill_laplace,
     [SF_BETA_exp] = fill_exponential,
-    [SF_BETA_exponential] = fill_exponential,
-    [SF_BETA_quadratic] = fill_scaled_linear, /* so called by Ho et al. 2020 in their code */
 };
 
 /* ---- cumulative products ---- */
