@@ -225,6 +225,18 @@ static sf_status read_flag(const reading *r, void *value) {
     return sf_json_get_bool(r->ctx, r->where, r->json, r->option->name, standard, flag);
 }
 
+/* Values that papers and other programs call otherwise than diffusers. */
+static const char *meant_by(const char *text) {
+    static const char *const others[][2] = {
+        {"quadratic", "scaled_linear"}, /* Ho et al. 2020's code; even in sqrt(beta) */
+        {"exponential", "exp"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(text, others[i][0]) == 0)
+            return others[i][1];
+    return text;
+}
+
 static sf_status read_choice(const reading *r, void *value) {
     const struct option *option = r->option;
     uint64_t allowed = r->class->choices[option - options];
@@ -233,6 +245,8 @@ static sf_status read_choice(const reading *r, void *value) {
     SF_TRY(sf_json_get_string(r->ctx, r->where, r->json, option->name, NULL, &text));
     if (!text)
         return SF_OK;
+    if (option - options == SF_OPTION_beta_schedule)
+        text = meant_by(text);
     for (int i = 0; i < option->n_names; i++) {
         if (allowed && !(allowed & SF_BIT(i)))
             continue;

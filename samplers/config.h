@@ -14,7 +14,7 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
 /* clang-format off */
 #define SF_CHOICES_beta_schedule(X)                                                                \
     X(BETA, linear) X(BETA, scaled_linear) X(BETA, squaredcos_cap_v2) X(BETA, sigmoid)             \
-    X(BETA, laplace) X(BETA, exp) X(BETA, exponential) X(BETA, quadratic)
+    X(BETA, laplace) X(BETA, exp)
 #define SF_CHOICES_prediction_type(X)                                                              \
     X(PREDICTION, epsilon) X(PREDICTION, sample) X(PREDICTION, v_prediction)                       \
     X(PREDICTION, original_sample)

@@ -102,8 +102,6 @@ static void (*const fill[])(const sf_scheduler_settings *settings, float *betas,
     [SF_BETA_sigmoid] = fill_sigmoid,
     [SF_BETA_laplace] = fill_laplace,
     [SF_BETA_exp] = fill_exponential,
-    [SF_BETA_exponential] = fill_exponential,
-    [SF_BETA_quadratic] = fill_scaled_linear, /* so called by Ho et al. 2020 in their code */
 };
 
 /* ---- cumulative products ---- */

@@ -49,11 +49,12 @@ static int n_samplers(void) {
  */
 static void write_config(char *json, size_t bytes) {
     double previous = 1;
-    size_t used = (size_t)snprintf(json, bytes,
-                                   "{\"num_train_timesteps\": %d, \"timestep_spacing\": "
-                                   "\"leading\", \"clip_sample\": false, \"clip_denoised\": false, "
-                                   "\"original_inference_steps\": 480, \"trained_betas\": [",
-                                   T);
+    size_t used =
+        (size_t)snprintf(json, bytes,
+                         "{\"num_train_timesteps\": %d, \"sigma_min\": %g, \"timestep_spacing\": "
+                         "\"leading\", \"clip_sample\": false, \"clip_denoised\": false, "
+                         "\"original_inference_steps\": 480, \"trained_betas\": [",
+                         T, SIGMA_LOW);
     for (int t = 0; t < T; t++) {
         double sigma = SIGMA_LOW * pow(SIGMA_HIGH / SIGMA_LOW, (double)t / (T - 1));
         double alpha = 1 / (sigma * sigma + 1);
