@@ -38,9 +38,31 @@ sf_status sf_sampler_multiply(sf_sampler *sampler, sf_device_tensor *out, const 
     return sf_eager_run(sampler->eager, SF_OP_multiply, inputs, 2, NULL, out);
 }
 
+sf_status sf_sampler_sum(sf_sampler *sampler, sf_device_tensor *out, int n_terms,
+                         const sf_term *terms) {
+    SF_TRY(sf_sampler_scale(sampler, out, terms[0].factor, terms[0].tensor));
+    for (int i = 1; i < n_terms; i++)
+        if (terms[i].tensor)
+            SF_TRY(sf_sampler_add_scaled(sampler, out, out, terms[i].factor, terms[i].tensor));
+    return SF_OK;
+}
+
+sf_status sf_sampler_difference(sf_sampler *sampler, sf_device_tensor *out, float factor,
+                                const sf_device_tensor *x, const sf_device_tensor *y) {
+    SF_TRY(sf_sampler_add_scaled(sampler, out, x, -1, y));
+    return sf_sampler_scale(sampler, out, factor, out);
+}
+
 sf_status sf_sampler_apply(sf_sampler *sampler, sf_op_id op, const sf_attributes *attributes,
                            sf_device_tensor *out, const sf_device_tensor *x) {
     return sf_eager_run(sampler->eager, op, &x, 1, attributes, out);
+}
+
+void sf_sampler_remember(sf_sampler *sampler, int n) {
+    sf_device_tensor *oldest = sampler->kept[n - 1];
+    for (int i = n - 1; i > 0; i--)
+        sampler->kept[i] = sampler->kept[i - 1];
+    sampler->kept[0] = oldest;
 }
 
 sf_status sf_sampler_draw(sf_sampler *sampler, sf_device_tensor *out) {

@@ -120,9 +120,28 @@ sf_status sf_sampler_divide(sf_sampler *sampler, sf_device_tensor *out, const sf
 /* out = x y */
 sf_status sf_sampler_multiply(sf_sampler *sampler, sf_device_tensor *out, const sf_device_tensor *x,
                               const sf_device_tensor *y);
+/* out = factor (x - y) */
+sf_status sf_sampler_difference(sf_sampler *sampler, sf_device_tensor *out, float factor,
+                                const sf_device_tensor *x, const sf_device_tensor *y);
+
+typedef struct sf_term {
+    float factor;
+    const sf_device_tensor *tensor;
+} sf_term;
+
+/*
+ * out = the terms' sum from the left, products rounded apart; a term of no tensor is left out, but
+ * the first has one. out may be the first term's tensor and no other's.
+ */
+sf_status sf_sampler_sum(sf_sampler *sampler, sf_device_tensor *out, int n_terms,
+                         const sf_term *terms);
+
 /* An op of one tensor. */
 sf_status sf_sampler_apply(sf_sampler *sampler, sf_op_id op, const sf_attributes *attributes,
                            sf_device_tensor *out, const sf_device_tensor *x);
+
+/* Moves kept[0] to kept[1] and so on, of the first n; kept[0] is then the oldest, to be written. */
+void sf_sampler_remember(sf_sampler *sampler, int n);
 
 /* Draws noise into out. */
 sf_status sf_sampler_draw(sf_sampler *sampler, sf_device_tensor *out);

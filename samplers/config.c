@@ -179,7 +179,7 @@ static const struct option {
 #define MEMBER(member)                     #member, offsetof(sf_scheduler_settings, member)
 #define SF_INTEGER(name, value, low, high) {MEMBER(name), (low), (high), NULL, 0, read_integer},
 #define SF_NUMBER(name, value, low, high)                                                          \
-    {MEMBER(name), (low), (double)(high), NULL, 0, read_number},
+    {MEMBER(name), (double)(low), (double)(high), NULL, 0, read_number},
 #define SF_FLAG(name, value) {MEMBER(name), 0, 1, NULL, 0, read_flag},
 #define SF_CHOICE(name, value)                                                                     \
     {MEMBER(name), 0, 0, names_##name, (int)(sizeof names_##name / sizeof names_##name[0]),        \
@@ -266,10 +266,12 @@ static sf_status read_numbers(const reading *r, void *value) {
     const json_t *list = find(r);
     if (!list || json_is_null(list))
         return SF_OK;
-    size_t count = json_array_size(list);
-    if (!json_is_array(list) || count < 1 || count > MOST_NUMBERS)
-        SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: a list of 1 to %d numbers is wanted", r->where,
-                option->name, MOST_NUMBERS);
+    size_t count = json_array_size(list), least = option == &options[SF_OPTION_trained_betas];
+    if (!json_is_array(list) || count < least || count > MOST_NUMBERS)
+        SF_FAIL(r->ctx, ERROR_FORMAT, "%s: %s: a list of %zu to %d numbers is wanted", r->where,
+                option->name, least, MOST_NUMBERS);
+    if (count == 0)
+        return SF_OK;
     numbers->values = SF_NEW_ARRAY(r->ctx, double, count);
     if (!numbers->values)
         return SF_ERROR_MEMORY;
@@ -318,8 +320,14 @@ sf_status sf_scheduler_settings_read(sf_context *ctx, const sf_scheduler_config 
 }
 
 void sf_scheduler_settings_clear(sf_context *ctx, sf_scheduler_settings *settings) {
-    sf_free(ctx, settings->trained_betas.values);
-    settings->trained_betas = (sf_numbers){0};
+#define SF_INTEGER(...)
+#define SF_NUMBER(...)
+#define SF_FLAG(...)
+#define SF_CHOICE(...)
+#define SF_NUMBERS(name, ...)                                                                      \
+    sf_free(ctx, settings->name.values);                                                           \
+    settings->name = (sf_numbers){0};
+#include "samplers/options.def"
 }
 
 /* ---- the sigma schedule ---- */

@@ -17,7 +17,7 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
     X(BETA, laplace) X(BETA, exp)
 #define SF_CHOICES_prediction_type(X)                                                              \
     X(PREDICTION, epsilon) X(PREDICTION, sample) X(PREDICTION, v_prediction)                       \
-    X(PREDICTION, original_sample)
+    X(PREDICTION, original_sample) X(PREDICTION, flow_prediction)
 #define SF_CHOICES_timestep_spacing(X)                                                             \
     X(SPACING, leading) X(SPACING, trailing) X(SPACING, linspace)
 #define SF_CHOICES_timestep_type(X)                                                                \
@@ -88,6 +88,8 @@ typedef struct sf_scheduler_settings {
     /* No option but the class's: timesteps with fractions are f64 until sigmas are read off. */
     bool timesteps_are_f64;
 } sf_scheduler_settings;
+
+_Static_assert(SF_OPTION_COUNT <= 64, "sf_sampler_class.options has a bit for each");
 
 /* A bit of sf_sampler_class.options, and of .choices. */
 #define SF_BIT(value)   ((uint64_t)1 << (value))

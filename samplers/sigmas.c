@@ -25,6 +25,13 @@ static void fill_exponential(double low, double high, int count, double *sigmas)
         sigmas[i] = exp(sf_linspace_f64(log(high), log(low), count, i));
 }
 
+/* The same, from logarithms in f32: Lu et al. 2022, "DPM-Solver", section 3.4. */
+static void fill_lu_lambdas(double low, double high, int count, double *sigmas) {
+    double low_log = (double)(float)log(low), high_log = (double)(float)log(high);
+    for (int i = 0; i < count; i++)
+        sigmas[i] = exp(high_log + sf_linspace_f64(0, 1, count, i) * (low_log - high_log));
+}
+
 /* Quantiles of Beta(0.6, 0.6), dense at both ends: Lee et al. 2024, "Beta sampling is all you need". */
 static void fill_beta(double low, double high, int count, double *sigmas) {
     for (int i = 0; i < count; i++) {
@@ -74,6 +81,17 @@ const sf_sigma_schedule sf_sigma_schedule_beta = {
         },
     .option = SF_OPTION_use_beta_sigmas,
     .fill = fill_beta,
+};
+
+const sf_sigma_schedule sf_sigma_schedule_lu_lambdas = {
+    .info =
+        {
+            .name = "lu_lambdas",
+            .title = "Lu",
+            .description = "even in the logarithm of the signal to noise ratio",
+        },
+    .option = SF_OPTION_use_lu_lambdas,
+    .fill = fill_lu_lambdas,
 };
 
 const sf_sigma_schedule *const sf_sigma_schedules[] = {

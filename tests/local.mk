@@ -122,6 +122,7 @@ tests_check_sfumato_SOURCES += tests/samplers/test_replay.c
 tests_check_sfumato_SOURCES += tests/samplers/test_run.c
 tests_check_sfumato_SOURCES += tests/samplers/test_schedule.c
 tests_check_sfumato_SOURCES += tests/samplers/test_sigma.c
+tests_check_sfumato_SOURCES += tests/samplers/test_solvers.c
 tests_check_sfumato_SOURCES += tests/support/backends.c
 tests_check_sfumato_SOURCES += tests/support/backends.h
 tests_check_sfumato_SOURCES += tests/support/cli.c

@@ -321,7 +321,8 @@ START_TEST(a_value_of_a_wrong_type_is_refused) {
             check_wrong(name, _i, "[1, {}]");
         if (!options[_i].flag)
             check_wrong(name, _i, "true");
-        check_wrong(name, _i, options[_i].number ? "-1e300" : "5");
+        if (options[_i].option != SF_OPTION_lambda_min_clipped) /* takes any number */
+            check_wrong(name, _i, options[_i].number ? "-1e300" : "5");
     }
     ck_assert_int_gt(n_checked, 0); /* an option that no class has is none */
 }

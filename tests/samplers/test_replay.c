@@ -230,6 +230,13 @@ static const struct {
     {"few", 25},
     {"flow", 20},
     {"listed", 11},
+    {"dpm_multistep", 40},
+    {"dpm_singlestep", 35},
+    {"unipc", 30},
+    {"deis", 15},
+    {"sa_solver", 25},
+    {"pndm", 20},
+    {"dpm_inverse", 12},
     /* clang-format on */
 };
 
