@@ -32,7 +32,7 @@ const cli_command command_samplers = {
 };
 
 static const char *kind_name(sf_sampler_kind kind) {
-    static const char *const names[] = {"diffusion", "consistency", "flow"};
+    static const char *const names[] = {"diffusion", "consistency", "flow", "edm", "inversion"};
     return names[kind];
 }
 

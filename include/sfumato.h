@@ -351,6 +351,8 @@ typedef enum sf_sampler_kind {
     SF_SAMPLER_DIFFUSION = 0, /* that predict noise, the clean sample or velocity v */
     SF_SAMPLER_CONSISTENCY,   /* that were distilled into a few steps (LCM, TCD, consistency) */
     SF_SAMPLER_FLOW,          /* of flow matching (Stable Diffusion 3, Flux) */
+    SF_SAMPLER_EDM,           /* with the preconditioning of Karras et al. 2022 */
+    SF_SAMPLER_INVERSION,     /* as the first, but from a clean sample to its noise */
 } sf_sampler_kind;
 
 /* One sampler, for lists that people read. */
