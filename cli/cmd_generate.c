@@ -2,6 +2,7 @@
  * `sfumato generate`: a text to PNG files.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ typedef struct values {
     const char *model, *negative_prompt, *sampler, *schedule, *output, *preview, *from_image;
     const char *rng, *precision;
     int steps, width, height, batch;
-    float guidance_scale, eta;
+    float guidance_scale, guidance_rescale, eta, mu;
+    cli_numbers timesteps, sigmas;
     cli_seed seed;
     bool verify, dry_run, json;
     const char *prompt;
@@ -30,13 +32,21 @@ static const option_spec options[] = {
      offsetof(values, negative_prompt), 0, 0},
     {"steps", 's', OPTION_INT, "N", "sampling steps (default: the model's)",
      offsetof(values, steps), 1, 10000},
-    {"sampler", 0, OPTION_TEXT, "NAME", "ddim, ddpm, euler (default: the model's)",
+    {"sampler", 0, OPTION_TEXT, "NAME", "one of `sfumato samplers` (default: the model's)",
      offsetof(values, sampler), 0, 0},
     {"schedule", 0, OPTION_TEXT, "NAME", "sigma schedule, such as karras (default: the model's)",
      offsetof(values, schedule), 0, 0},
     {"cfg-scale", 'g', OPTION_FLOAT, "X", "guidance scale; 1 for none (default: the model's)",
      offsetof(values, guidance_scale), 0, 1000},
-    {"eta", 0, OPTION_FLOAT, "X", "DDIM's noise, 0 to 1", offsetof(values, eta), 0, 1},
+    {"guidance-rescale", 0, OPTION_FLOAT, "X", "against overexposure by guidance, 0 to 1 (0.7)",
+     offsetof(values, guidance_rescale), 0, 1},
+    {"eta", 0, OPTION_FLOAT, "X", "DDIM's noise, TCD's gamma, 0 to 1", offsetof(values, eta), 0, 1},
+    {"mu", 0, OPTION_FLOAT, "X", "shift of flow matching with use_dynamic_shifting",
+     offsetof(values, mu), -100, 100},
+    {"timesteps", 0, OPTION_NUMBERS, "LIST", "the run's own timesteps, as 999,750,500,250",
+     offsetof(values, timesteps), 0, 0},
+    {"sigmas", 0, OPTION_NUMBERS, "LIST", "the run's own noise levels, as 14.6,3.1,0.4,0",
+     offsetof(values, sigmas), 0, 0},
     {"seed", 'S', OPTION_SEED, "N", "0 to 2^64-1 or \"random\" (default 42)",
      offsetof(values, seed), 0, 0},
     {"width", 'W', OPTION_INT, "PIXELS", "default: the model's", offsetof(values, width), 1, 16384},
@@ -84,6 +94,17 @@ const cli_command command_generate = {
 
 /* ---- what is asked for ---- */
 
+/* Levels or steps that are given replace the picture's levels, and the steps that it had. */
+static void set_lists(const values *given, sf_generate_options *asked) {
+    if (!given->timesteps.count && !given->sigmas.count && !given->steps)
+        return;
+    asked->timesteps = given->timesteps.count ? given->timesteps.values : NULL;
+    asked->n_timesteps = given->timesteps.count;
+    asked->sigmas = given->sigmas.count ? given->sigmas.values : NULL;
+    asked->n_sigmas = given->sigmas.count;
+    asked->steps = given->steps;
+}
+
 static sf_generate_options asked_options(const values *given, const sf_recipe *recipe) {
     sf_generate_options asked;
     sf_generate_options_init(&asked);
@@ -106,6 +127,10 @@ static sf_generate_options asked_options(const values *given, const sf_recipe *r
     asked.guidance_scale =
         given->guidance_scale >= 0 ? given->guidance_scale : asked.guidance_scale;
     asked.eta = given->eta >= 0 ? given->eta : asked.eta;
+    asked.guidance_rescale =
+        given->guidance_rescale >= 0 ? given->guidance_rescale : asked.guidance_rescale;
+    asked.mu = isnan(given->mu) ? asked.mu : given->mu;
+    set_lists(given, &asked);
     asked.seed = given->seed.given ? given->seed.value : asked.seed;
     return asked;
 }
@@ -269,7 +294,7 @@ static int run_in_context(sf_context *context, const values *given) {
 }
 
 static int run(int argc, char **argv) {
-    values given = {.guidance_scale = -1, .eta = -1};
+    values given = {.guidance_scale = -1, .guidance_rescale = -1, .eta = -1, .mu = NAN};
     int first;
     int status = options_parse(&command_generate, argc, argv, &given, &first);
     if (status >= 0)

@@ -1,6 +1,7 @@
 /*
  * `sfumato sample`: one sampler on recorded model outputs.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "cli/session.h"
@@ -9,7 +10,8 @@ typedef struct values {
     session_options session;
     const char *scheduler, *sampler, *schedule, *input, *output;
     int steps;
-    float eta;
+    float eta, mu;
+    cli_numbers timesteps, sigmas;
 } values;
 
 static const option_spec options[] = {
@@ -21,7 +23,13 @@ static const option_spec options[] = {
      offsetof(values, sampler), 0, 0},
     {"schedule", 0, OPTION_TEXT, "NAME", "another sigma schedule than the file's",
      offsetof(values, schedule), 0, 0},
-    {"eta", 0, OPTION_FLOAT, "X", "DDIM's eta", offsetof(values, eta), 0, 1},
+    {"eta", 0, OPTION_FLOAT, "X", "DDIM's eta, TCD's gamma", offsetof(values, eta), 0, 1},
+    {"mu", 0, OPTION_FLOAT, "X", "shift of flow matching with use_dynamic_shifting",
+     offsetof(values, mu), -100, 100},
+    {"timesteps", 0, OPTION_NUMBERS, "LIST", "the run's own timesteps, as 999,750,500,250",
+     offsetof(values, timesteps), 0, 0},
+    {"sigmas", 0, OPTION_NUMBERS, "LIST", "the run's own noise levels, as 14.6,3.1,0.4,0",
+     offsetof(values, sigmas), 0, 0},
     {"input", 'i', OPTION_TEXT, "FILE", "safetensors: noise, model_output.K, step_noise.K",
      offsetof(values, input), 0, 0},
     {"output", 'o', OPTION_TEXT, "FILE", "safetensors: timesteps, sigmas, model_input.K, sample.K",
@@ -40,6 +48,8 @@ const cli_command command_sample = {
         "Runs a sampler without a model: what the model would have answered is read from a file.\n"
         "So every sampler can be compared with any other program's.",
     .examples = "  sfumato sample --scheduler scheduler_config.json --steps 20 \\\n"
+                "      --input in.safetensors --output out.safetensors\n"
+                "  sfumato sample --scheduler flux/scheduler_config.json --steps 4 --mu 1.15 \\\n"
                 "      --input in.safetensors --output out.safetensors\n",
     .options = options,
     .run = run,
@@ -55,6 +65,11 @@ static int replay(sf_context *context, const values *given) {
     options_.schedule = given->schedule;
     options_.steps = given->steps;
     options_.eta = given->eta;
+    options_.mu = given->mu;
+    options_.timesteps = given->timesteps.count ? given->timesteps.values : NULL;
+    options_.n_timesteps = given->timesteps.count;
+    options_.sigmas = given->sigmas.count ? given->sigmas.values : NULL;
+    options_.n_sigmas = given->sigmas.count;
     if (sf_tensors_load(context, given->input, &inputs) != SF_OK ||
         sf_sampler_replay(context, &options_, inputs, &outputs) != SF_OK ||
         sf_tensors_save(outputs, given->output) != SF_OK)
@@ -65,14 +80,15 @@ static int replay(sf_context *context, const values *given) {
 }
 
 static int run(int argc, char **argv) {
-    values given = {.eta = -1};
+    values given = {.eta = -1, .mu = NAN};
     int first;
     int status = options_parse(&command_sample, argc, argv, &given, &first);
     if (status >= 0)
         return status;
     if (first < argc)
         return usage_error(&command_sample, "unexpected argument \"%s\"", argv[first]);
-    if (!given.scheduler || !given.input || !given.output || !given.steps)
+    bool counted = given.steps || given.timesteps.count || given.sigmas.count;
+    if (!given.scheduler || !given.input || !given.output || !counted)
         return usage_error(&command_sample, "needs --scheduler, --steps, --input and --output");
     sf_context *context = session_open(&given.session);
     if (!context)

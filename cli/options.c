@@ -132,6 +132,26 @@ static int add_item(const cli_command *command, const option_spec *option, const
     return -1;
 }
 
+static int set_numbers(const cli_command *command, const option_spec *option, const char *text,
+                       cli_numbers *numbers) {
+    const char *rest = text;
+    numbers->count = 0;
+    for (;;) {
+        char *end;
+        double value = strtod(rest, &end);
+        if (end == rest || (*end && *end != ',') || !isfinite(value))
+            return usage_error(command, "--%s %s: must be numbers with ',' between", option->name,
+                               text);
+        if (numbers->count == CLI_NUMBERS_MOST)
+            return usage_error(command, "--%s: more than %d numbers", option->name,
+                               CLI_NUMBERS_MOST);
+        numbers->values[numbers->count++] = value;
+        if (!*end)
+            return -1;
+        rest = end + 1;
+    }
+}
+
 static int set_value(const cli_command *command, const option_spec *option, const char *text,
                      char *values) {
     void *target = values + option->offset;
@@ -148,6 +168,8 @@ static int set_value(const cli_command *command, const option_spec *option, cons
         return set_size(command, option, text, target);
     case OPTION_LIST:
         return add_item(command, option, text, target);
+    case OPTION_NUMBERS:
+        return set_numbers(command, option, text, target);
     default:
         return set_number(command, option, text, target);
     }

@@ -9,13 +9,14 @@
 #include <stdint.h>
 
 typedef enum option_kind {
-    OPTION_FLAG,  /* bool, no argument */
-    OPTION_TEXT,  /* const char * into argv */
-    OPTION_INT,   /* int within low..high */
-    OPTION_FLOAT, /* float within low..high */
-    OPTION_SEED,  /* cli_seed; "random" draws one */
-    OPTION_SIZE,  /* uint64_t, bytes: 600M, 2G, 512Mi */
-    OPTION_LIST,  /* cli_list, an item each time it is given */
+    OPTION_FLAG,    /* bool, no argument */
+    OPTION_TEXT,    /* const char * into argv */
+    OPTION_INT,     /* int within low..high */
+    OPTION_FLOAT,   /* float within low..high */
+    OPTION_SEED,    /* cli_seed; "random" draws one */
+    OPTION_SIZE,    /* uint64_t, bytes: 600M, 2G, 512Mi */
+    OPTION_LIST,    /* cli_list, an item each time it is given */
+    OPTION_NUMBERS, /* cli_numbers, ',' between */
 } option_kind;
 
 #define CLI_LIST_MOST 16
@@ -23,6 +24,12 @@ typedef struct cli_list {
     int count;
     const char *items[CLI_LIST_MOST]; /* into argv */
 } cli_list;
+
+#define CLI_NUMBERS_MOST 1024
+typedef struct cli_numbers {
+    int count;
+    double values[CLI_NUMBERS_MOST];
+} cli_numbers;
 
 typedef struct cli_seed {
     bool given;

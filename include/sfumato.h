@@ -186,6 +186,17 @@ typedef struct sf_generate_options {
     int batch;             /* pictures, each with noise of its own */
     const char *rng;       /* "torch" (as PyTorch on the CPU) or "philox" (as on CUDA) */
     const char *precision; /* activations: "f32", "f16", "bf16"; NULL: "f32" */
+
+    /* 0..1: how far the guided answer's deviation goes back to the unguided one's (Lin et al. 2024,
+     * section 3.4); 0: not at all */
+    float guidance_rescale;
+
+    /* The run's own timesteps or noise levels (sigmas), as many as steps, of samplers whose diffusers
+     * class takes them; where that is not the flow's, the sigmas end with the last one, 0. NULL: the
+     * schedule's. Steps then follows from them. */
+    const double *timesteps, *sigmas;
+    int n_timesteps, n_sigmas;
+    float mu; /* of flow matching with use_dynamic_shifting; NAN: not given */
 } sf_generate_options;
 
 void sf_generate_options_init(sf_generate_options *options);
@@ -335,6 +346,15 @@ sf_status sf_component_run(sf_component *component, const sf_tensors *inputs, sf
  * Samplers
  * --------------------------------------------------------------------------------------------- */
 
+/* What models a sampler is for. */
+typedef enum sf_sampler_kind {
+    SF_SAMPLER_DIFFUSION = 0, /* that predict noise, the clean sample or velocity v */
+    SF_SAMPLER_CONSISTENCY,   /* that were distilled into a few steps (LCM, TCD, consistency) */
+    SF_SAMPLER_FLOW,          /* of flow matching (Stable Diffusion 3, Flux) */
+    SF_SAMPLER_EDM,           /* with the preconditioning of Karras et al. 2022 */
+    SF_SAMPLER_INVERSION,     /* as the first, but from a clean sample to its noise */
+} sf_sampler_kind;
+
 /* One sampler, for lists that people read. */
 typedef struct sf_sampler_info {
     const char *name;       /* on the command line: "ddim", "euler" */
@@ -344,10 +364,22 @@ typedef struct sf_sampler_info {
     int order;
     int evaluations_per_step;
     int stochastic; /* 1: draws noise in its steps */
+    sf_sampler_kind kind;
+    int least_steps, most_steps; /* between which it makes sense; 0: 20 to 50 */
 } sf_sampler_info;
 
 /* All samplers; *n_samplers of them. Static. */
 const sf_sampler_info *const *sf_sampler_list(int *n_samplers);
+
+/* A schedule: how the noise levels of a run are spread. */
+typedef struct sf_schedule_info {
+    const char *name;        /* on the command line: "karras" */
+    const char *title;       /* as sampler users know it: "Karras" */
+    const char *description; /* one line */
+} sf_schedule_info;
+
+/* All schedules; *n_schedules of them. Static. Which sampler takes which: its errors say. */
+const sf_schedule_info *const *sf_schedule_list(int *n_schedules);
 
 /*
  * Runs a sampler on recorded model outputs instead of a model, to compare samplers of different
@@ -362,8 +394,11 @@ typedef struct sf_replay_options {
     const char *config;
     const char *sampler;
     const char *schedule;
-    int steps;
+    int steps; /* 0: as many as timesteps or sigmas are listed */
     float eta;
+    const double *timesteps, *sigmas; /* as in sf_generate_options */
+    int n_timesteps, n_sigmas;
+    float mu; /* NAN: not given */
 } sf_replay_options;
 
 void sf_replay_options_init(sf_replay_options *options);

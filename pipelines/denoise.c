@@ -15,6 +15,32 @@ static sf_value guide(sf_graph *graph, sf_value both) {
     return sf_linear_combination(graph, coefficients, parts, 2);
 }
 
+/* The deviation of all elements of x [1, C, h, w] but for a constant factor, [1, 1]. */
+static sf_value deviation(sf_graph *graph, const sf_drawing *drawing, sf_value x) {
+    sf_value row = sf_reshape(graph, x, SF_DIMS(1, sf_spec_elements(&drawing->latents)));
+    sf_value centred = sf_subtract(graph, row, sf_mean(graph, row, 1));
+    return sf_unary(graph, SF_OP_sqrt, sf_mean(graph, sf_unary(graph, SF_OP_square, centred), 1));
+}
+
+/*
+ * Guidance makes the answer's deviation larger than the model's own; a part of it goes back:
+ *
+ *   e' = r e std(e(x, prompt)) / std(e) + (1 - r) e      (Lin et al. 2024, eq. 15 and 16)
+ */
+static sf_value rescale(sf_graph *graph, const sf_drawing *drawing, sf_value both,
+                        sf_value guided) {
+    sf_value coefficients = sf_input(graph, "rescale", SF_F32, SF_DIMS(2));
+    sf_value conditional = sf_slice(graph, both, 0, 1, 1);
+    sf_value ratio =
+        sf_divide(graph, deviation(graph, drawing, conditional), deviation(graph, drawing, guided));
+    sf_value scaled = sf_multiply(graph, guided, sf_reshape(graph, ratio, SF_DIMS(1, 1, 1, 1)));
+    return sf_linear_combination(graph, coefficients, (sf_value[]){scaled, guided}, 2);
+}
+
+static bool is_rescaled(const sf_drawing *drawing) {
+    return drawing->guided && drawing->options.guidance_rescale > 0;
+}
+
 static sf_value ask_unet(const sf_drawing *drawing, sf_graph *graph, sf_value x, sf_dtype compute) {
     const sf_unet_config *config = drawing->pipeline->unet->config;
     sf_unet_inputs inputs = sf_unet_inputs_none();
@@ -35,7 +61,10 @@ static sf_status build(void *user, sf_graph *graph, sf_dtype compute) {
     if (drawing->guided)
         x = sf_concat(graph, (const sf_value[]){x, x}, 2, 0);
     sf_value answer = ask_unet(drawing, graph, x, compute);
-    answer = drawing->guided ? guide(graph, answer) : sf_copy(graph, answer);
+    sf_value both = answer;
+    answer = drawing->guided ? guide(graph, both) : sf_copy(graph, answer);
+    if (is_rescaled(drawing))
+        answer = rescale(graph, drawing, both, answer);
     sf_output(graph, "model_output", answer);
     sf_stage_add_check(graph, answer);
     return sf_graph_status(graph);
@@ -48,7 +77,9 @@ static sf_status write_input(sf_plan *plan, const char *name, const void *data, 
 static sf_status feed(void *user, sf_plan *plan) {
     const sf_drawing *drawing = user;
     float guidance = drawing->options.guidance_scale;
+    float rescaling = drawing->options.guidance_rescale;
     const float coefficients[2] = {1 - guidance, guidance};
+    const float shares[2] = {rescaling, 1 - rescaling};
     SF_TRY(sf_plan_bind_input(plan, sf_plan_find_input(plan, "latents"), &drawing->sample->desc));
     SF_TRY(sf_plan_bind_output(plan, sf_plan_find_output(plan, "model_output"),
                                &drawing->model_output->desc));
@@ -56,6 +87,8 @@ static sf_status feed(void *user, sf_plan *plan) {
     SF_TRY(write_input(plan, "timestep", &drawing->timestep, sizeof(float)));
     if (drawing->guided)
         SF_TRY(write_input(plan, "guidance", coefficients, sizeof coefficients));
+    if (is_rescaled(drawing))
+        SF_TRY(write_input(plan, "rescale", shares, sizeof shares));
     if (sf_plan_holds(plan, sf_plan_find_input(plan, "embeddings")))
         return SF_OK;
     return write_input(plan, "embeddings", drawing->embeddings, drawing->embeddings_bytes);

@@ -79,9 +79,9 @@ static json_t *drawing_json(const sf_drawing *drawing, const sf_sampler *sampler
                      sf_pipeline_name(drawing->pipeline), "backend", ctx->backend->name, "fallback",
                      ctx->fallback ? ctx->fallback->name : "", "width", options->width, "height",
                      options->height, "batch", options->batch, "sampler",
-                     sf_sampler_get_info(sampler)->name, "steps", options->steps, "guidance_scale",
-                     (double)options->guidance_scale, "seed", seed, "precision", options->precision,
-                     "memory", memory_json(&drawing->memory), "stages", stages);
+                     sf_sampler_get_info(sampler)->name, "steps", sf_sampler_n_steps(sampler),
+                     "guidance_scale", (double)options->guidance_scale, "seed", seed, "precision",
+                     options->precision, "memory", memory_json(&drawing->memory), "stages", stages);
 }
 
 static sf_status describe(sf_drawing *drawing, const sf_sampler *sampler, json_t *stages,

@@ -26,13 +26,15 @@ void sf_generate_options_init(sf_generate_options *options) {
         .batch = 1,
         .rng = "torch",
         .precision = "f32",
+        .mu = NAN,
     };
 }
 
 /* ---- checks ---- */
 
 static sf_status check_numbers(sf_context *ctx, const sf_generate_options *options) {
-    if (options->steps < 1 || options->steps > MOST_STEPS)
+    bool listed = options->timesteps || options->sigmas;
+    if (options->steps < (listed ? 0 : 1) || options->steps > MOST_STEPS)
         SF_FAIL(ctx, ERROR_ARGUMENT, "%d steps; 1 to %d are possible", options->steps, MOST_STEPS);
     if (options->batch < 1 || options->batch > MOST_BATCH)
         SF_FAIL(ctx, ERROR_ARGUMENT, "a batch of %d; 1 to %d are possible", options->batch,
@@ -41,6 +43,9 @@ static sf_status check_numbers(sf_context *ctx, const sf_generate_options *optio
         SF_FAIL(ctx, ERROR_ARGUMENT, "guidance scale %g", (double)options->guidance_scale);
     if (!(options->eta >= 0 && options->eta <= 1))
         SF_FAIL(ctx, ERROR_ARGUMENT, "eta %g; 0 to 1 is possible", (double)options->eta);
+    if (!(options->guidance_rescale >= 0 && options->guidance_rescale <= 1))
+        SF_FAIL(ctx, ERROR_ARGUMENT, "guidance rescale %g; 0 to 1 is possible",
+                (double)options->guidance_rescale);
     return SF_OK;
 }
 
@@ -112,7 +117,7 @@ static sf_status complete_options(sf_drawing *drawing, const sf_generate_options
     options->negative_prompt = options->negative_prompt ? options->negative_prompt : "";
     options->rng = options->rng ? options->rng : "torch";
     options->precision = options->precision ? options->precision : "f32";
-    if (options->steps == 0)
+    if (options->steps == 0 && !options->timesteps && !options->sigmas)
         options->steps = pipeline->default_steps;
     if (options->guidance_scale < 0)
         options->guidance_scale = pipeline->default_guidance;
@@ -122,6 +127,7 @@ static sf_status complete_options(sf_drawing *drawing, const sf_generate_options
         SF_FAIL(drawing->ctx, ERROR_NOT_FOUND, "generator \"%.40s\"; torch and philox are possible",
                 options->rng);
     drawing->guided = options->guidance_scale > 1;
+    drawing->mu = (double)options->mu;
     return find_size(drawing);
 }
 
@@ -135,8 +141,13 @@ sf_sampler_options sf_drawing_sampler_options(const sf_drawing *drawing) {
     return (sf_sampler_options){
         .sampler = drawing->options.sampler,
         .schedule = drawing->options.schedule,
-        .eta = drawing->options.eta > 0 ? (double)drawing->options.eta : -1,
+        .eta = (double)drawing->options.eta, /* 0 too, as diffusers' pipelines hand it on */
         .n_steps = drawing->options.steps,
+        .timesteps = drawing->options.timesteps,
+        .n_timesteps = drawing->options.n_timesteps,
+        .sigmas = drawing->options.sigmas,
+        .n_sigmas = drawing->options.n_sigmas,
+        .mu = isnan(drawing->mu) ? NULL : &drawing->mu,
     };
 }
 

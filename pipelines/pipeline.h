@@ -51,6 +51,7 @@ typedef struct sf_drawing {
     sf_generate_options options; /* no defaults are left in it; strings borrowed */
     sf_rng_kind rng_kind;
     bool guided;       /* two conditions: the negative prompt, then the prompt */
+    double mu;         /* the options'; NAN: not given */
     sf_spec latents;   /* f32 [1, C, h, w] */
     int64_t *ids;      /* token ids [conditions, T] */
     sf_spec text;      /* i64, of ids */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,8 @@ static sf_status fill_parameters(sf_parameters *parameters, const sf_recipe_fact
     SF_TRY(sf_parameters_set(parameters, "Model", facts->model));
     if (options->eta > 0)
         SF_TRY(sf_parameters_set_float(parameters, "Eta", options->eta));
+    if (options->guidance_rescale > 0)
+        SF_TRY(sf_parameters_set_float(parameters, "CFG Rescale φ", options->guidance_rescale));
     if (strcmp(options->rng, "torch") != 0)
         SF_TRY(sf_parameters_set(parameters, "RNG", options->rng));
     return set_formatted(parameters, "Version", "sfumato %s", sf_version());
@@ -65,6 +68,26 @@ static sf_status write_parameters(sf_image *image, sf_context *ctx, const sf_rec
     sf_free(ctx, text);
     sf_parameters_clear(&parameters);
     return status;
+}
+
+/* Adds a list of numbers; of one that is not given, nothing. */
+static void add_list(json_t *json, const char *key, const double *values, int count) {
+    if (!values)
+        return;
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list, json_real(values[i]));
+    json_object_set_new(json, key, list);
+}
+
+/* What few pictures have: written only where it is asked for. */
+static void add_rare(json_t *json, const sf_generate_options *options) {
+    if (options->guidance_rescale > 0)
+        json_object_set_new(json, "guidance_rescale", json_real((double)options->guidance_rescale));
+    if (!isnan(options->mu))
+        json_object_set_new(json, "mu", json_real((double)options->mu));
+    add_list(json, "timesteps", options->timesteps, options->n_timesteps);
+    add_list(json, "sigmas", options->sigmas, options->n_sigmas);
 }
 
 /* The seed is a string: JSON readers keep 53 or 63 bits of a number, a seed has 64. */
@@ -89,6 +112,7 @@ sf_status sf_recipe_write(sf_image *image, const sf_recipe_facts *facts) {
     SF_TRY(write_parameters(image, ctx, facts));
     json_t *json = recipe_json(facts);
     char *text = NULL;
+    add_rare(json, facts->options);
     sf_status status = sf_json_write(ctx, json, JSON_COMPACT, &text);
     json_decref(json);
     SF_TRY(status);
@@ -104,6 +128,7 @@ struct sf_recipe {
     json_t *json; /* the options' strings point into it */
     sf_generate_options options;
     const char *model, *model_hash;
+    double *timesteps, *sigmas; /* owned; the options' */
     char backend[128];
 };
 
@@ -131,6 +156,43 @@ static sf_status read_numbers(sf_context *ctx, const json_t *json, sf_generate_o
     options->guidance_scale = (float)guidance_scale;
     options->eta = (float)eta;
     return read_seed(ctx, json, &options->seed);
+}
+
+#define MOST_LISTED 10000
+
+/* A list of numbers, if there is one; *values is the caller's. */
+static sf_status read_list(sf_context *ctx, const json_t *json, const char *key, double **values,
+                           int *count) {
+    const json_t *list = json_object_get(json, key);
+    size_t n = json_array_size(list);
+    if (!list)
+        return SF_OK;
+    if (n < 1 || n > MOST_LISTED)
+        SF_FAIL(ctx, ERROR_FORMAT, "%s: %s: a list of 1 to %d numbers is wanted", RECIPE_KEY, key,
+                MOST_LISTED);
+    *values = SF_NEW_ARRAY(ctx, double, n);
+    if (!*values)
+        return SF_ERROR_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        if (!sf_json_number(json_array_get(list, i), &(*values)[i]))
+            SF_FAIL(ctx, ERROR_FORMAT, "%s: %s: element %zu is no number", RECIPE_KEY, key, i);
+    *count = (int)n;
+    return SF_OK;
+}
+
+static sf_status read_rare(sf_recipe *recipe) {
+    sf_context *ctx = recipe->ctx;
+    sf_generate_options *options = &recipe->options;
+    double rescale, mu;
+    SF_TRY(sf_json_get_number(ctx, RECIPE_KEY, recipe->json, "guidance_rescale", 0, &rescale));
+    SF_TRY(sf_json_get_number(ctx, RECIPE_KEY, recipe->json, "mu", (double)NAN, &mu));
+    SF_TRY(read_list(ctx, recipe->json, "timesteps", &recipe->timesteps, &options->n_timesteps));
+    SF_TRY(read_list(ctx, recipe->json, "sigmas", &recipe->sigmas, &options->n_sigmas));
+    options->guidance_rescale = (float)rescale;
+    options->mu = (float)mu;
+    options->timesteps = recipe->timesteps;
+    options->sigmas = recipe->sigmas;
+    return SF_OK;
 }
 
 static sf_status read_strings(sf_recipe *recipe) {
@@ -178,6 +240,8 @@ sf_status sf_recipe_read(sf_context *context, const sf_image *image, sf_recipe *
         status = read_strings(made);
     if (status == SF_OK)
         status = read_numbers(context, made->json, &made->options);
+    if (status == SF_OK)
+        status = read_rare(made);
     if (status != SF_OK) {
         sf_recipe_free(made);
         return status;
@@ -190,6 +254,8 @@ void sf_recipe_free(sf_recipe *recipe) {
     if (!recipe)
         return;
     json_decref(recipe->json);
+    sf_free(recipe->ctx, recipe->timesteps);
+    sf_free(recipe->ctx, recipe->sigmas);
     sf_free(recipe->ctx, recipe);
 }
 

@@ -176,11 +176,12 @@ out:
 
 /* ---- the batch ---- */
 
-/* Names an unknown sampler or schedule before the text encoder runs. */
+/* Names an unknown sampler or schedule before the text encoder runs; counts listed steps. */
 static sf_status check_sampler(sf_drawing *drawing) {
     sf_sampler *sampler = NULL;
     const sf_sampler_options options = sf_drawing_sampler_options(drawing);
     SF_TRY(sf_sampler_new(drawing->ctx, &drawing->pipeline->scheduler, &options, &sampler));
+    drawing->options.steps = sf_sampler_n_steps(sampler);
     sf_sampler_free(sampler);
     return SF_OK;
 }

@@ -16,11 +16,22 @@
 #include "samplers/config.h"
 #include "samplers/schedule.h"
 
+/* What diffusers' set_timesteps() takes, by class; and the schedules that no option names. */
+enum {
+    SF_TAKES_TIMESTEPS = 1, /* as begin() reads settings.custom_timesteps */
+    SF_TAKES_SIGMAS = 2,    /* settings.custom_sigmas, which have the last one where that is set: */
+    SF_TAKES_LAST_SIGMA = 4,
+    SF_TAKES_MU = 8,
+    SF_TAKES_SCHEDULES = 16, /* all of schedules.def: its levels come from sf_sigma_run_new() */
+};
+
 typedef struct sf_sampler_class {
     sf_sampler_info info;
     uint64_t options;                  /* SF_OPTION(name) | ...: those that it has */
     uint64_t choices[SF_OPTION_COUNT]; /* SF_BIT(value) | ...: the values that it takes; 0: all */
     bool has_eta;
+    double default_eta;  /* where none is given */
+    unsigned takes;      /* SF_TAKES_TIMESTEPS | ...: what may be asked for beside the file */
     bool any_schedule;   /* a user may ask for any sigma schedule, whatever a file can ask for */
     int n_kept;          /* tensors that the method remembers, at most SF_MOST_KEPT */
     size_t memory_bytes; /* of the numbers that it remembers */

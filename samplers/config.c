@@ -225,6 +225,18 @@ static sf_status read_flag(const reading *r, void *value) {
     return sf_json_get_bool(r->ctx, r->where, r->json, r->option->name, standard, flag);
 }
 
+/* Values that papers and other programs call otherwise than diffusers. */
+static const char *meant_by(const char *text) {
+    static const char *const others[][2] = {
+        {"quadratic", "scaled_linear"}, /* Ho et al. 2020's code; even in sqrt(beta) */
+        {"exponential", "exp"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(text, others[i][0]) == 0)
+            return others[i][1];
+    return text;
+}
+
 static sf_status read_choice(const reading *r, void *value) {
     const struct option *option = r->option;
     uint64_t allowed = r->class->choices[option - options];
@@ -233,6 +245,8 @@ static sf_status read_choice(const reading *r, void *value) {
     SF_TRY(sf_json_get_string(r->ctx, r->where, r->json, option->name, NULL, &text));
     if (!text)
         return SF_OK;
+    if (option - options == SF_OPTION_beta_schedule)
+        text = meant_by(text);
     for (int i = 0; i < option->n_names; i++) {
         if (allowed && !(allowed & SF_BIT(i)))
             continue;
@@ -280,6 +294,8 @@ static void set_defaults(const sf_sampler_class *class, sf_scheduler_settings *s
 #define SF_CHOICE(name, value)             settings->name = (value);
 #define SF_NUMBERS(name, low, high)        settings->name = (sf_numbers){0};
 #include "samplers/options.def"
+    settings->custom_timesteps = settings->custom_sigmas = (sf_asked_numbers){0};
+    settings->mu = NULL;
     if (class->set_defaults)
         class->set_defaults(settings);
 }
@@ -322,8 +338,11 @@ static bool asks_for(const sf_scheduler_settings *settings, const sf_sigma_sched
 }
 
 static bool has_schedule(const sf_sampler_class *class, const sf_sigma_schedule *schedule) {
-    return class->any_schedule || schedule->option < 0 ||
-           (class->options & SF_BIT(schedule->option)) != 0;
+    if (class->any_schedule && !schedule->timestep)
+        return true;
+    if (schedule->option >= 0)
+        return (class->options & SF_BIT(schedule->option)) != 0;
+    return schedule == &sf_sigma_schedule_normal || (class->takes & SF_TAKES_SCHEDULES);
 }
 
 static sf_status find_schedule(sf_context *ctx, const sf_sampler_class *class, const char *name,
@@ -333,11 +352,11 @@ static sf_status find_schedule(sf_context *ctx, const sf_sampler_class *class, c
         const sf_sigma_schedule *candidate = sf_sigma_schedules[i];
         if (!has_schedule(class, candidate))
             continue;
-        if (strcasecmp(name, candidate->name) == 0) {
+        if (strcasecmp(name, candidate->info.name) == 0) {
             *schedule = candidate;
             return SF_OK;
         }
-        sf_names_add(&names, candidate->name);
+        sf_names_add(&names, candidate->info.name);
     }
     SF_FAIL(ctx, ERROR_NOT_FOUND, "the sampler %s has no schedule \"%s\", but %s", class->info.name,
             name, names.text);
@@ -356,7 +375,7 @@ sf_status sf_scheduler_settings_schedule(sf_context *ctx, const sf_sampler_class
             SF_FAIL(ctx, ERROR_FORMAT,
                     "the scheduler's configuration asks for %s and for %s sigmas; only one is "
                     "possible",
-                    found->name, sf_sigma_schedules[i]->name);
+                    found->info.name, sf_sigma_schedules[i]->info.name);
         found = sf_sigma_schedules[i];
     }
     *schedule = found;

@@ -29,6 +29,8 @@ typedef struct sf_sigma_schedule sf_sigma_schedule;
     X(INTERPOLATION, linear) X(INTERPOLATION, log_linear)
 #define SF_CHOICES_final_sigmas_type(X)                                                            \
     X(FINAL, zero) X(FINAL, sigma_min)
+#define SF_CHOICES_time_shift_type(X)                                                              \
+    X(SHIFT, exponential) X(SHIFT, linear)
 #define SF_CHOICES_sigma_schedule(X)                                                               \
     X(SPREAD, karras) X(SPREAD, exponential)
 #define SF_CHOICES_algorithm_type(X)                                                               \
@@ -65,6 +67,12 @@ typedef struct sf_numbers {
     int count;
 } sf_numbers;
 
+/* What a user asks for; values is borrowed, NULL: nothing. */
+typedef struct sf_asked_numbers {
+    const double *values;
+    int count;
+} sf_asked_numbers;
+
 /* All options; those that the class lacks have their default and mean nothing. */
 typedef struct sf_scheduler_settings {
 #define SF_INTEGER(name, ...) int name;
@@ -74,6 +82,9 @@ typedef struct sf_scheduler_settings {
 #define SF_NUMBERS(name, ...) sf_numbers name;
 #include "samplers/options.def"
 
+    /* Asked for beside the file, set while begin() runs. */
+    sf_asked_numbers custom_timesteps, custom_sigmas;
+    const double *mu; /* borrowed; NULL: not given */
     /* No option but the class's: timesteps with fractions are f64 until sigmas are read off. */
     bool timesteps_are_f64;
 } sf_scheduler_settings;

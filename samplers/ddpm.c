@@ -141,6 +141,7 @@ const sf_sampler_class sf_sampler_ddpm = {
                                           SF_BIT(SF_PREDICTION_sample) |
                                           SF_BIT(SF_PREDICTION_v_prediction),
         },
+    .takes = SF_TAKES_TIMESTEPS,
     .begin = begin,
     .step = step,
 };

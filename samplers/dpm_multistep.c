@@ -221,6 +221,7 @@ const sf_sampler_class sf_sampler_dpmpp_2m_inverse = {
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .kind = SF_SAMPLER_INVERSION,
         },
     .options = (SF_DPM_OPTIONS & ~SF_OPTION(final_sigmas_type)) | SF_OPTION(timestep_spacing) |
                SF_OPTION(steps_offset) | SF_OPTION(euler_at_final),

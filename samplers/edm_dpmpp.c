@@ -200,6 +200,7 @@ const sf_sampler_class sf_sampler_edm_dpmpp_2m = {
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .kind = SF_SAMPLER_EDM,
         },
     EDM_CLASS(insist_2m),
 };
@@ -214,6 +215,7 @@ const sf_sampler_class sf_sampler_edm_dpmpp_2m_sde = {
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 1,
+            .kind = SF_SAMPLER_EDM,
         },
     EDM_CLASS(insist_2m_sde),
 };
@@ -228,6 +230,7 @@ const sf_sampler_class sf_sampler_edm_dpmpp_3m = {
             .order = 3,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .kind = SF_SAMPLER_EDM,
         },
     EDM_CLASS(insist_3m),
 };
@@ -266,6 +269,7 @@ const sf_sampler_class sf_sampler_cosine_dpmpp_2m_sde = {
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 1,
+            .kind = SF_SAMPLER_EDM,
         },
     .options = SOLVER_OPTIONS,
     .choices = {[SF_OPTION_prediction_type] = SF_EDM_PREDICTIONS},

@@ -37,6 +37,7 @@ const sf_sampler_class sf_sampler_edm_euler = {
             .order = 1,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .kind = SF_SAMPLER_EDM,
         },
     .options = SF_EDM_OPTIONS | SF_SIGMA_CHURN,
     .choices = {[SF_OPTION_prediction_type] = SF_EDM_PREDICTIONS},

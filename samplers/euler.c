@@ -42,12 +42,10 @@ const sf_sampler_class sf_sampler_euler = {
     .options = SF_SIGMA_OPTIONS | SF_SIGMA_SCHEDULES | SF_OPTION(rescale_betas_zero_snr) |
                SF_OPTION(timestep_type) | SF_OPTION(interpolation_type) | SF_OPTION(sigma_min) |
                SF_OPTION(sigma_max) | SF_OPTION(final_sigmas_type) | SF_SIGMA_CHURN,
-    .choices =
-        {
-            [SF_OPTION_beta_schedule] = SF_SIGMA_BETAS,
-            [SF_OPTION_prediction_type] =
-                SF_SIGMA_ALL_PREDICTIONS | SF_BIT(SF_PREDICTION_original_sample),
-        },
+    .choices = {[SF_OPTION_beta_schedule] = SF_SIGMA_BETAS,
+                [SF_OPTION_prediction_type] =
+                    SF_SIGMA_ALL_PREDICTIONS | SF_BIT(SF_PREDICTION_original_sample)},
+    .takes = SF_TAKES_TIMESTEPS | SF_TAKES_SIGMAS | SF_TAKES_LAST_SIGMA | SF_TAKES_SCHEDULES,
     .set_defaults = set_defaults,
     .begin = sf_sigma_begin,
     .input_scale = sf_sigma_input_scale,

@@ -126,7 +126,7 @@ static sf_status check_flow(const sf_sampler *sampler, const sf_lambda_rules *ru
         SF_FAIL(sampler->ctx, ERROR_UNSUPPORTED,
                 "use_flow_sigmas goes with the schedule normal%s, "
                 "not with %s",
-                rules->flow_karras ? " or karras" : "", schedule->name);
+                rules->flow_karras ? " or karras" : "", schedule->info.name);
     return SF_OK;
 }
 

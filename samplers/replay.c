@@ -2,6 +2,7 @@
  * sf_sampler_replay(): a sampler on recorded model outputs and noise, everything it computes given
  * back. What `sfumato sample` runs.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ typedef struct replay {
 } replay;
 
 void sf_replay_options_init(sf_replay_options *options) {
-    *options = (sf_replay_options){.struct_size = sizeof *options, .eta = -1};
+    *options = (sf_replay_options){.struct_size = sizeof *options, .eta = -1, .mu = NAN};
 }
 
 /* ---- in ---- */
@@ -107,11 +108,17 @@ static sf_status after_step(void *user, const sf_evaluation *evaluation,
 
 static sf_status make_sampler(replay *r, const sf_replay_options *options) {
     sf_scheduler_config config = {0};
+    const double mu = (double)options->mu;
     const sf_sampler_options wanted = {
         .sampler = options->sampler,
         .schedule = options->schedule,
         .eta = (double)options->eta,
         .n_steps = options->steps,
+        .timesteps = options->timesteps,
+        .n_timesteps = options->n_timesteps,
+        .sigmas = options->sigmas,
+        .n_sigmas = options->n_sigmas,
+        .mu = isnan(mu) ? NULL : &mu,
     };
     if (!options->config)
         SF_FAIL(r->ctx, ERROR_ARGUMENT, "no scheduler_config.json was named");

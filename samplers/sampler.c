@@ -8,6 +8,7 @@
 
 #include "core/memory.h"
 #include "samplers/class.h"
+#include "samplers/names.h"
 
 #define MOST_STEPS 1000000
 
@@ -23,13 +24,20 @@ const sf_sampler_info *const *sf_sampler_list(int *n_samplers) {
     return list;
 }
 
+const sf_schedule_info *const *sf_schedule_list(int *n_schedules) {
+    static const sf_schedule_info *const list[] = {
+#define SF_SCHEDULE(name) &sf_sigma_schedule_##name.info,
+#include "samplers/schedules.def"
+#undef SF_SCHEDULE
+    };
+    *n_schedules = (int)(sizeof list / sizeof list[0]);
+    return list;
+}
+
 /* ---- making ---- */
 
 static sf_status check_options(sf_context *ctx, const sf_sampler_class *class,
                                const sf_sampler_options *options) {
-    if (options->n_steps < 1 || options->n_steps > MOST_STEPS)
-        SF_FAIL(ctx, ERROR_ARGUMENT, "%d steps; 1 to %d are possible", options->n_steps,
-                MOST_STEPS);
     if (!(options->eta <= 1))
         SF_FAIL(ctx, ERROR_ARGUMENT, "eta %g is not within 0 to 1", options->eta);
     if (options->eta > 0 && !class->has_eta)
@@ -38,13 +46,81 @@ static sf_status check_options(sf_context *ctx, const sf_sampler_class *class,
     return SF_OK;
 }
 
+/* What was asked for beside the file: taken by the class? */
+static sf_status check_taken(sf_context *ctx, const sf_sampler_class *class,
+                             const sf_sampler_options *options) {
+    const struct {
+        bool asked;
+        unsigned bit;
+        const char *what;
+    } asked[] = {
+        {options->timesteps != NULL, SF_TAKES_TIMESTEPS, "timesteps"},
+        {options->sigmas != NULL, SF_TAKES_SIGMAS, "sigmas"},
+        {options->mu != NULL, SF_TAKES_MU, "mu"},
+    };
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        sf_names names = {0};
+        if (!asked[i].asked || (class->takes & asked[i].bit))
+            continue;
+#define SF_SAMPLER(sampler)                                                                        \
+    if (sf_sampler_##sampler.takes & asked[i].bit)                                                 \
+        sf_names_add(&names, #sampler);
+#include "samplers/samplers.def"
+#undef SF_SAMPLER
+        SF_FAIL(ctx, ERROR_ARGUMENT, "the sampler %s takes no %s of its own; these do: %s",
+                class->info.name, asked[i].what, names.text);
+    }
+    return SF_OK;
+}
+
+/* How many steps that is: what was said, which must be what is listed. */
+static sf_status count_steps(sf_sampler *sampler, const sf_sampler_options *options) {
+    sf_context *ctx = sampler->ctx;
+    bool with_last = (sampler->class->takes & SF_TAKES_LAST_SIGMA) != 0;
+    int listed = options->timesteps ? options->n_timesteps
+                 : options->sigmas  ? options->n_sigmas - with_last
+                                    : options->n_steps;
+    if (options->timesteps && options->sigmas && (with_last || options->n_sigmas != listed))
+        SF_FAIL(ctx, ERROR_ARGUMENT, "%d timesteps and %d sigmas were given; %s takes %s",
+                options->n_timesteps, options->n_sigmas, sampler->class->info.name,
+                with_last ? "one of the two" : "as many of both");
+    if (listed < 1 || listed > MOST_STEPS)
+        SF_FAIL(ctx, ERROR_ARGUMENT, "%d steps; 1 to %d are possible", listed, MOST_STEPS);
+    if (options->n_steps && options->n_steps != listed)
+        SF_FAIL(ctx, ERROR_ARGUMENT, "%d steps, but timesteps or sigmas for %d were given",
+                options->n_steps, listed);
+    sampler->n_steps = listed;
+    return SF_OK;
+}
+
+/* base_shift at base_image_seq_len tokens, max_shift at max_image_seq_len, linear between and beyond. */
+static double mu_of_tokens(const sf_scheduler_settings *settings, int64_t n_tokens) {
+    double slope = (settings->max_shift - settings->base_shift) /
+                   (settings->max_image_seq_len - settings->base_image_seq_len);
+    return (double)n_tokens * slope + settings->base_shift - slope * settings->base_image_seq_len;
+}
+
+/* Lists and mu are borrowed for the time that begin() takes. */
+static sf_status begin(sf_sampler *sampler, const sf_sampler_options *options) {
+    sf_scheduler_settings *settings = &sampler->settings;
+    double mu = options->n_tokens > 0 ? mu_of_tokens(settings, options->n_tokens) : 0;
+    settings->custom_timesteps = (sf_asked_numbers){options->timesteps, options->n_timesteps};
+    settings->custom_sigmas = (sf_asked_numbers){options->sigmas, options->n_sigmas};
+    settings->mu = options->mu ? options->mu : options->n_tokens > 0 ? &mu : NULL;
+    sf_status status = sampler->class->begin(sampler);
+    settings->custom_timesteps = settings->custom_sigmas = (sf_asked_numbers){0};
+    settings->mu = NULL;
+    return status;
+}
+
 /* Settings, table and timesteps of a sampler that has its class. */
 static sf_status configure(sf_sampler *sampler, const sf_scheduler_config *config,
                            const sf_sampler_options *options) {
     sf_context *ctx = sampler->ctx;
     SF_TRY(check_options(ctx, sampler->class, options));
-    sampler->n_steps = options->n_steps;
-    sampler->eta = options->eta > 0 ? options->eta : 0;
+    SF_TRY(check_taken(ctx, sampler->class, options));
+    SF_TRY(count_steps(sampler, options));
+    sampler->eta = options->eta >= 0 ? options->eta : sampler->class->default_eta;
     SF_TRY(sf_scheduler_settings_read(ctx, config, sampler->class, &sampler->settings));
     if (options->sampler && sampler->class->insist &&
         strcmp(options->sampler, sampler->class->info.class_name) != 0)
@@ -53,7 +129,7 @@ static sf_status configure(sf_sampler *sampler, const sf_scheduler_config *confi
                                           options->schedule, &sampler->schedule));
     SF_TRY(sf_alphas_new(ctx, &sampler->settings, &sampler->alphas));
     sampler->initial_scale = 1;
-    sf_status status = sampler->class->begin(sampler);
+    sf_status status = begin(sampler, options);
     return status == SF_OK ? SF_OK : sf_fail_in(ctx, status, "%s", sampler->class->info.name);
 }
 
@@ -110,7 +186,11 @@ const sf_sampler_info *sf_sampler_get_info(const sf_sampler *sampler) {
 }
 
 const char *sf_sampler_schedule_title(const sf_sampler *sampler) {
-    return sampler->sigmas ? sampler->schedule->title : NULL;
+    return sampler->sigmas ? sampler->schedule->info.title : NULL;
+}
+
+int sf_sampler_n_steps(const sf_sampler *sampler) {
+    return sampler->n_steps;
 }
 
 int sf_sampler_n_evaluations(const sf_sampler *sampler) {

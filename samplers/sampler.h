@@ -37,8 +37,17 @@ void sf_scheduler_config_clear(sf_scheduler_config *config);
 typedef struct sf_sampler_options {
     const char *sampler;  /* name, title or diffusers' class; NULL: the file's class */
     const char *schedule; /* of the sigmas, see schedules.def; NULL: the file's */
-    double eta;           /* 0..1, of samplers that have it; < 0: 0 */
-    int n_steps;          /* as diffusers counts num_inference_steps, >= 1 */
+    double eta;           /* 0..1, of samplers that have it; < 0: the class's, mostly 0 */
+    int n_steps;          /* as diffusers counts num_inference_steps; 0: as many as are listed */
+
+    /* The run's own timesteps or noise levels in place of the schedule's; NULL: none. Borrowed. */
+    const double *timesteps, *sigmas;
+    int n_timesteps, n_sigmas;
+
+    /* Of flow matching with use_dynamic_shifting: mu itself (NULL: not given; borrowed), or else the
+     * number of tokens that the picture is for the model (0: not known), from which it follows. */
+    const double *mu;
+    int64_t n_tokens;
 } sf_sampler_options;
 
 /* ---- a sampler ---- */
@@ -58,6 +67,9 @@ const sf_sampler_info *sf_sampler_get_info(const sf_sampler *sampler);
 
 /* The sigma schedule's title as in stable-diffusion-webui ("Karras"); NULL: it has no sigmas. */
 const char *sf_sampler_schedule_title(const sf_sampler *sampler);
+
+/* As diffusers counts them: what was asked for, or as many as were listed. */
+int sf_sampler_n_steps(const sf_sampler *sampler);
 
 /* The timesteps, one for each evaluation of the model; they may have fractions. */
 int sf_sampler_n_evaluations(const sf_sampler *sampler);

@@ -42,14 +42,24 @@ sf_status sf_timesteps_in_table_new(sf_context *ctx, const sf_scheduler_settings
                                     const sf_alphas *alphas, int n_steps, double **timesteps,
                                     int *count);
 
+/*
+ * settings.custom_timesteps: falling whole numbers within the table, else an error. Freed with
+ * sf_free().
+ */
+sf_status sf_custom_timesteps_new(sf_context *ctx, const sf_scheduler_settings *settings,
+                                  int n_training, double **timesteps, int *count);
+
 /* ---- sigmas: noise per signal, sqrt((1 - alpha) / alpha) ---- */
 
 /* Spreads count noise levels from high to low. */
 struct sf_sigma_schedule {
-    const char *name;  /* on the command line */
-    const char *title; /* as stable-diffusion-webui knows it */
-    int option;        /* the flag of the configuration that asks for it; -1: none */
+    sf_schedule_info info;
+    int option; /* the flag of the configuration that asks for it; -1: none */
     void (*fill)(double low, double high, int count, double *sigmas); /* NULL: the table's */
+
+    /* Step i's timestep where the schedule is one of timesteps, whose sigmas are read from the table
+     * of n_training, linear in the logarithm between its entries; or NULL. */
+    double (*timestep)(int n_training, int n_steps, int i);
 };
 
 #define SF_SCHEDULE(name) extern const sf_sigma_schedule sf_sigma_schedule_##name;

@@ -41,35 +41,55 @@ static void fill_beta(double low, double high, int count, double *sigmas) {
 }
 
 const sf_sigma_schedule sf_sigma_schedule_normal = {
-    .name = "normal",
-    .title = "Normal",
+    .info =
+        {
+            .name = "normal",
+            .title = "Normal",
+            .description = "training's own levels at the run's timesteps",
+        },
     .option = -1,
 };
 
 const sf_sigma_schedule sf_sigma_schedule_karras = {
-    .name = "karras",
-    .title = "Karras",
+    .info =
+        {
+            .name = "karras",
+            .title = "Karras",
+            .description = "even in sigma^(1/7): dense where there is little noise",
+        },
     .option = SF_OPTION_use_karras_sigmas,
     .fill = fill_karras,
 };
 
 const sf_sigma_schedule sf_sigma_schedule_exponential = {
-    .name = "exponential",
-    .title = "Exponential",
+    .info =
+        {
+            .name = "exponential",
+            .title = "Exponential",
+            .description = "even in log sigma",
+        },
     .option = SF_OPTION_use_exponential_sigmas,
     .fill = fill_exponential,
 };
 
 const sf_sigma_schedule sf_sigma_schedule_beta = {
-    .name = "beta",
-    .title = "Beta",
+    .info =
+        {
+            .name = "beta",
+            .title = "Beta",
+            .description = "dense at both ends",
+        },
     .option = SF_OPTION_use_beta_sigmas,
     .fill = fill_beta,
 };
 
 const sf_sigma_schedule sf_sigma_schedule_lu_lambdas = {
-    .name = "lu_lambdas",
-    .title = "Lu",
+    .info =
+        {
+            .name = "lu_lambdas",
+            .title = "Lu",
+            .description = "even in the logarithm of the signal to noise ratio",
+        },
     .option = SF_OPTION_use_lu_lambdas,
     .fill = fill_lu_lambdas,
 };
@@ -99,11 +119,13 @@ static double interpolate(const float *table, int count, double timestep) {
     return slope * (timestep - low) + (double)table[low];
 }
 
-/* The table's logarithms and their difference are f32. */
-double sf_sigma_table_timestep(const sf_sigma_table *table, double sigma) {
+/*
+ * The timestep, with a fraction, at which training had that sigma: linear in log sigma. The table's
+ * logarithms and their difference are f32.
+ */
+static double timestep_at_log(const sf_sigma_table *table, double log_sigma) {
     const float *log_table = table->logs;
     int count = table->count;
-    double log_sigma = log(sigma > 1e-10 ? sigma : 1e-10);
     if (count < 2)
         return 0;
     int low = 0, end = count - 1; /* the last entry but one that is not above, else the first */
@@ -118,6 +140,10 @@ double sf_sigma_table_timestep(const sf_sigma_table *table, double sigma) {
     double weight = ((double)log_table[low] - log_sigma) / (double)step;
     weight = weight < 0 ? 0 : weight > 1 ? 1 : weight;
     return (1 - weight) * low + weight * (low + 1);
+}
+
+double sf_sigma_table_timestep(const sf_sigma_table *table, double sigma) {
+    return timestep_at_log(table, log(sigma > 1e-10 ? sigma : 1e-10));
 }
 
 void sf_sigma_table_clear(sf_context *ctx, sf_sigma_table *table) {
@@ -168,11 +194,66 @@ static void spread(const sf_scheduler_settings *settings, const sf_sigma_table *
     run->n_timesteps = n_steps;
 }
 
+/* ---- levels that are listed ---- */
+
+/* The table at a timestep, linear in the logarithm. */
+static double interpolate_log(const sf_sigma_table *table, double timestep) {
+    int low = (int)timestep < table->count - 1 ? (int)timestep : table->count - 1;
+    int high = low < table->count - 1 ? low + 1 : low;
+    double weight = timestep - low;
+    return exp((1 - weight) * (double)table->logs[low] + weight * (double)table->logs[high]);
+}
+
+/* A schedule of timesteps. */
+static void visit(const sf_sigma_table *table, const sf_sigma_schedule *schedule, int n_steps,
+                  sf_sigma_run *run) {
+    run->n_timesteps = run->n_sigmas = n_steps;
+    for (int i = 0; i < n_steps; i++) {
+        run->timesteps[i] = schedule->timestep(table->count, n_steps, i);
+        run->sigmas[i] = interpolate_log(table, run->timesteps[i]);
+        run->timesteps[i] = (double)(float)run->timesteps[i];
+    }
+}
+
+/* The sigmas that the user lists, the last one included, and their timesteps. f32, as diffusers. */
+static sf_status take_sigmas(sf_context *ctx, const sf_scheduler_settings *settings,
+                             const sf_sigma_table *table, sf_sigma_run *run) {
+    run->n_sigmas = settings->custom_sigmas.count - 1;
+    run->n_timesteps = run->n_sigmas;
+    for (int i = 0; i <= run->n_sigmas; i++) {
+        float sigma = (float)settings->custom_sigmas.values[i];
+        if (!(sigma >= 0 && isfinite(sigma)) || (i < run->n_sigmas && !(sigma > 0)))
+            SF_FAIL(ctx, ERROR_ARGUMENT, "sigma %d of those given is %g", i,
+                    settings->custom_sigmas.values[i]);
+        run->sigmas[i] = (double)sigma;
+        if (i < run->n_sigmas)
+            run->timesteps[i] =
+                (double)(float)timestep_at_log(table, (double)logf(sigma));
+    }
+    return SF_OK;
+}
+
+/* As diffusers: timesteps of one's own leave no room for another rule of where the levels are. */
+static sf_status check_listed(sf_context *ctx, const sf_scheduler_settings *settings,
+                              const sf_sigma_schedule *schedule) {
+    bool continuous = settings->timestep_type == SF_TIMESTEP_continuous &&
+                      settings->prediction_type == SF_PREDICTION_v_prediction;
+    if (settings->custom_timesteps.values && schedule != &sf_sigma_schedule_normal)
+        SF_FAIL(ctx, ERROR_ARGUMENT, "timesteps were given and the schedule %s; one is possible",
+                schedule->info.name);
+    if (settings->custom_timesteps.values && continuous)
+        SF_FAIL(ctx, ERROR_ARGUMENT,
+                "timesteps were given, but the model's are continuous: give sigmas");
+    return SF_OK;
+}
+
 /* Rounds to f32, adds the last level, and makes the timesteps of a continuous v-prediction. */
 static sf_status finish(sf_context *ctx, const sf_scheduler_settings *settings,
                         const sf_sigma_table *table, sf_sigma_run *run) {
     bool to_zero = settings->final_sigmas_type == SF_FINAL_zero;
-    run->sigmas[run->n_sigmas++] = to_zero ? 0 : (double)table->sigmas[0];
+    double last = to_zero ? 0 : (double)table->sigmas[0];
+    run->sigmas[run->n_sigmas] = settings->custom_sigmas.values ? run->sigmas[run->n_sigmas] : last;
+    run->n_sigmas++;
     for (int i = 0; i < run->n_sigmas; i++) {
         run->sigmas[i] = (double)(float)run->sigmas[i];
         if (!isfinite(run->sigmas[i]))
@@ -187,6 +268,15 @@ static sf_status finish(sf_context *ctx, const sf_scheduler_settings *settings,
     return SF_OK;
 }
 
+/* The timesteps by spacing, or those that the user lists. */
+static sf_status base_timesteps(sf_context *ctx, const sf_scheduler_settings *settings,
+                                const sf_sigma_table *table, int n_steps, double **timesteps,
+                                int *count) {
+    if (settings->custom_timesteps.values)
+        return sf_custom_timesteps_new(ctx, settings, table->count, timesteps, count);
+    return sf_timesteps_new(ctx, settings, n_steps, false, timesteps, count);
+}
+
 sf_status sf_sigma_run_new(sf_context *ctx, const sf_scheduler_settings *settings,
                            const sf_alphas *alphas, const sf_sigma_schedule *schedule, int n_steps,
                            sf_sigma_run *run) {
@@ -197,7 +287,8 @@ sf_status sf_sigma_run_new(sf_context *ctx, const sf_scheduler_settings *setting
     int n_timesteps;
     sf_status status;
     SF_TRY_OUT(sf_sigma_table_new(ctx, alphas, &table));
-    SF_TRY_OUT(sf_timesteps_new(ctx, settings, n_steps, false, &timesteps, &n_timesteps));
+    SF_TRY_OUT(check_listed(ctx, settings, schedule));
+    SF_TRY_OUT(base_timesteps(ctx, settings, &table, n_steps, &timesteps, &n_timesteps));
     size_t most = (size_t)(n_timesteps > n_steps ? n_timesteps : n_steps) + 2;
     status = SF_ERROR_MEMORY;
     if (!(made.timesteps = SF_NEW_ARRAY(ctx, double, most)) ||
@@ -209,7 +300,11 @@ sf_status sf_sigma_run_new(sf_context *ctx, const sf_scheduler_settings *setting
         made.timesteps[i] = timesteps[i];
     made.n_sigmas =
         read_table(settings, &table, n_steps, timesteps, n_timesteps, made.sigmas, room);
-    if (schedule->fill)
+    if (settings->custom_sigmas.values)
+        SF_TRY_OUT(take_sigmas(ctx, settings, &table, &made));
+    else if (schedule->timestep)
+        visit(&table, schedule, n_steps, &made);
+    else if (schedule->fill)
         spread(settings, &table, schedule, n_steps, &made);
     SF_TRY_OUT(finish(ctx, settings, &table, &made));
     *run = made;

@@ -9,6 +9,7 @@
  * Rounding is to the nearest, halves to even. All lists begin at the largest timestep.
  */
 #include <math.h>
+#include <string.h>
 
 #include "core/memory.h"
 #include "samplers/schedule.h"
@@ -60,11 +61,34 @@ sf_status sf_timesteps_new(sf_context *ctx, const sf_scheduler_settings *setting
     return SF_OK;
 }
 
+sf_status sf_custom_timesteps_new(sf_context *ctx, const sf_scheduler_settings *settings,
+                                  int n_training, double **timesteps, int *count) {
+    const double *given = settings->custom_timesteps.values;
+    int n = settings->custom_timesteps.count;
+    for (int i = 0; i < n; i++) {
+        if (!(given[i] >= 0 && given[i] < n_training) || given[i] != floor(given[i]))
+            SF_FAIL(ctx, ERROR_ARGUMENT, "timestep %g is no whole number from 0 to %d", given[i],
+                    n_training - 1);
+        if (i > 0 && given[i] >= given[i - 1])
+            SF_FAIL(ctx, ERROR_ARGUMENT, "timesteps must fall; %g follows %g", given[i],
+                    given[i - 1]);
+    }
+    double *made = SF_NEW_ARRAY(ctx, double, (size_t)n);
+    if (!made)
+        return SF_ERROR_MEMORY;
+    memcpy(made, given, (size_t)n * sizeof *made);
+    *timesteps = made;
+    *count = n;
+    return SF_OK;
+}
+
 sf_status sf_timesteps_in_table_new(sf_context *ctx, const sf_scheduler_settings *settings,
                                     const sf_alphas *alphas, int n_steps, double **timesteps,
                                     int *count) {
     double *made;
     int n;
+    if (settings->custom_timesteps.values)
+        return sf_custom_timesteps_new(ctx, settings, alphas->count, timesteps, count);
     if (n_steps > settings->num_train_timesteps)
         SF_FAIL(ctx, ERROR_ARGUMENT, "%d steps are more than the %d of training", n_steps,
                 settings->num_train_timesteps);

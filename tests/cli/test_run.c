@@ -255,10 +255,49 @@ START_TEST(ddim_grows_what_is_no_noise) {
 }
 END_TEST
 
+/*
+ * Flow matching: x += (sigma' - sigma) m, from the noise at sigma 1 to sigma 0: x_N = noise - m. With mu
+ * the levels are shifted: exp(mu) / (exp(mu) + 1 / s - 1).
+ */
+START_TEST(flow_is_shifted_by_mu) {
+    static const char text[] = "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\","
+                               " \"use_dynamic_shifting\": true}";
+    scratch_write("scheduler.json", text, strlen(text));
+    write_inputs(0.5f);
+    check_cli_fails("--mu", SAMPLE);
+    check_cli(0, "", "", SAMPLE, "--mu=0.6931472", "--sigmas=1,0.8,0.6,0.4,0.2");
+    sf_tensors *outputs = load(scratch("out.safetensors"));
+    const float *sigmas = floats(outputs, "sigmas"), *last = floats(outputs, "sample.4");
+    for (int i = 0; i < N_STEPS; i++) {
+        float s = 1 - 0.2f * (float)i;
+        ck_assert_float_eq_tol(sigmas[i], 2 / (2 + 1 / s - 1), 1e-6f);
+    }
+    for (int i = 0; i < N_VALUES; i++)
+        ck_assert_float_eq_tol(last[i], 0.5f + (float)i, 1e-5f);
+    sf_tensors_free(outputs);
+}
+END_TEST
+
+/* Levels of one's own without --steps. */
+START_TEST(listed_levels) {
+    write_scheduler("EulerDiscreteScheduler");
+    write_inputs(0.5f);
+    check_cli(0, "", "", "sample", "-q", "--scheduler=scheduler.json", "--input=in.safetensors",
+              "--output=out.safetensors", "--timesteps=999,500,1");
+    sf_tensors *outputs = load(scratch("out.safetensors"));
+    const float *timesteps = floats(outputs, "timesteps");
+    ck_assert_int_eq(sf_tensor_n_elements(sf_tensors_find(outputs, "timesteps")), 3);
+    ck_assert(timesteps[0] == 999 && timesteps[1] == 500 && timesteps[2] == 1);
+    sf_tensors_free(outputs);
+}
+END_TEST
+
 START_TEST(what_sample_refuses) {
     write_scheduler("EulerDiscreteScheduler");
     write_inputs(0);
     check_cli_fails("euler", SAMPLE, "--sampler=eular");
+    check_cli_fails("for 2 were given", SAMPLE, "--sampler=ddpm", "--timesteps=9,1");
+    check_cli_fails("ddim takes no mu", SAMPLE, "--sampler=ddim", "--mu=1");
     check_cli_fails("karras", SAMPLE, "--schedule=carras");
     check_cli_fails("model_output.5", SAMPLE, "--steps=6");
     check_cli_fails("nowhere.json", SAMPLE, "--scheduler=nowhere.json");
@@ -285,6 +324,8 @@ Suite *suite_cli_run(void) {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, euler_goes_straight);
     tcase_add_test(tcase, ddim_grows_what_is_no_noise);
+    tcase_add_test(tcase, flow_is_shifted_by_mu);
+    tcase_add_test(tcase, listed_levels);
     tcase_add_test(tcase, what_sample_refuses);
     suite_add_tcase(suite, tcase);
     return suite;

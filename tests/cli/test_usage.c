@@ -13,6 +13,8 @@ static const struct {
     const char *name, *usage;
 } commands[] = {
     {"generate", " PROMPT"},
+    {"samplers", ""},
+    {"compare", " PROMPT"},
     {"backends", ""},
     {"check-backend", " NAME"},
     {"inspect", " FILE|FOLDER"},

@@ -37,6 +37,8 @@ OTHERS = [
     ("large_seed", "ddim", dict(prompt="penguin", num_inference_steps=6, guidance_scale=4.0,
                                 seed=2**32 + 5), {}),
     ("empty", "ddim", dict(prompt="", num_inference_steps=6, guidance_scale=2.0, seed=2), {}),
+    ("rescaled", "ddim", dict(prompt="a red apple", num_inference_steps=8, guidance_scale=8.0,
+                              guidance_rescale=0.7, seed=6), {}),
 ]
 
 
@@ -74,6 +76,7 @@ def main():
                           negative_prompt=arguments.get("negative_prompt", ""),
                           steps=arguments["num_inference_steps"],
                           guidance_scale=arguments["guidance_scale"],
+                          guidance_rescale=arguments.get("guidance_rescale", 0.0),
                           eta=arguments.get("eta", 0.0), seed=str(seed)))
     (output / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
 

@@ -8,8 +8,7 @@ recorded noise where its classes draw, and step(scheduler, output, t, sample, op
 
 inputs.safetensors    noise [2, 2, 3, 2]; model_output and step_noise for 104 evaluations. The model's
                       channels 2 and 3 are those of a predicted variance, within -1..1.
-FAMILY/cases.json     name, config and overrides of each case; steps: the runs of each, unless the
-                      overrides say others
+FAMILY/cases.json     name, config and overrides of each case; steps: the runs of each that names none
 FAMILY/runs.safetensors
                       one list of numbers a case: for each run the number of timesteps, the number of
                       sigmas, the timesteps, the sigmas, and for each evaluation the model input's
@@ -42,11 +41,12 @@ SHAPE = (2, 2, 3, 2)
 N_EVALUATIONS = 104
 
 def scheduler_of(family, class_name, config, overrides):
-    """overrides: sampler and stands_for (its class in diffusers), schedule, eta, insist."""
+    """overrides: sampler and stands_for (its class in diffusers), schedule, eta, mu, insist, timesteps,
+    sigmas, steps (the runs, where they are not all)."""
     classes = {c.__name__: c for c in family.CLASSES}
     config = dict(config, _class_name=class_name, **overrides.get("insist", {}))
     class_name = overrides.get("stands_for", class_name)
-    if "schedule" in overrides:
+    if "schedule" in overrides and not hasattr(family, "set_timesteps"):
         config = {k: v for k, v in config.items() if not k.endswith("_sigmas")}
         config[f"use_{overrides['schedule']}_sigmas"] = True
     return classes[class_name].from_config(config)
@@ -115,6 +115,8 @@ def run(family, scheduler, inputs, n, overrides):
         family.prepare(scheduler, recorded)
     if hasattr(family, "set_timesteps"):
         family.set_timesteps(scheduler, n, overrides)
+    elif "timesteps" in overrides:
+        scheduler.set_timesteps(timesteps=overrides["timesteps"])
     else:
         scheduler.set_timesteps(n)
     if hasattr(scheduler, "set_begin_index"):
@@ -123,9 +125,9 @@ def run(family, scheduler, inputs, n, overrides):
     sigmas = scheduler.sigmas.numpy() if has_sigmas else np.zeros(0)
     numbers = [[len(scheduler.timesteps), len(sigmas)], scheduler.timesteps.numpy(), sigmas]
     options = {"eta": overrides["eta"]} if "eta" in overrides else {}
-    sample = inputs["noise"] * scheduler.init_noise_sigma
+    sample = inputs["noise"] * getattr(scheduler, "init_noise_sigma", 1.0)
     for k, t in enumerate(scheduler.timesteps):
-        x = scheduler.scale_model_input(sample, t)
+        x = scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
         output = model_output(inputs, scheduler, k)
         if hasattr(family, "step"):
             sample = family.step(scheduler, output, t, sample, options)
@@ -155,12 +157,18 @@ def tables():
     return {name: DDPMScheduler(**config).alphas_cumprod.clone() for name, config in named.items()}
 
 
+def steps_of(overrides):
+    """The runs of a case: its own, all, or the one of a list of timesteps or sigmas."""
+    listed = overrides.get("timesteps", overrides.get("sigmas"))
+    return [len(listed)] if listed else overrides.get("steps", STEPS)
+
+
 def write_family(name, inputs):
     family, runs, listed = importlib.import_module(f"samplers.{name}"), {}, []
     for case, class_name, config, overrides in family.cases():
         scheduler = scheduler_of(family, class_name, config, overrides)
         runs[case] = torch.from_numpy(
-            np.concatenate([run(family, scheduler, inputs, n, overrides) for n in overrides.get("steps", STEPS)]))
+            np.concatenate([run(family, scheduler, inputs, n, overrides) for n in steps_of(overrides)]))
         said = {k: v for k, v in overrides.items() if k not in ("stands_for", "insist")}
         listed.append({"name": case, "config": dict(_class_name=class_name, **config), **said})
     folder = OUT / name

@@ -173,6 +173,7 @@ START_TEST(recipe_draws_the_picture_again) {
     options.sampler = "ddim";
     options.eta = 0.3f;
     options.guidance_scale = 2.1f;
+    options.guidance_rescale = 0.4f;
     options.seed = UINT64_MAX - 1;
     options.width = 8;
     options.height = 24;
@@ -189,6 +190,7 @@ START_TEST(recipe_draws_the_picture_again) {
     ck_assert_int_eq(read->steps, options.steps);
     ck_assert(read->guidance_scale == options.guidance_scale);
     ck_assert(read->eta == options.eta);
+    ck_assert(read->guidance_rescale == options.guidance_rescale);
     ck_assert_uint_eq(read->seed, options.seed);
     ck_assert_int_eq(read->width, options.width);
     ck_assert_int_eq(read->height, options.height);
@@ -202,6 +204,35 @@ START_TEST(recipe_draws_the_picture_again) {
     sf_image_free(again);
     sf_recipe_free(recipe);
     sf_image_free(image);
+}
+END_TEST
+
+/* Levels of one's own: the steps follow, and they go with the picture. */
+START_TEST(listed_levels_are_kept) {
+    static const double levels[2][4] = {{14, 3, 0.5, 0}, {999, 700, 300, 1}};
+    const sf_generate_options plain = options;
+    for (int i = 0; i < 2; i++) {
+        sf_recipe *recipe;
+        options = plain;
+        options.sampler = "euler";
+        options.steps = 0;
+        options.sigmas = i == 0 ? levels[0] : NULL;
+        options.n_sigmas = i == 0 ? 4 : 0;
+        options.timesteps = i == 1 ? levels[1] : NULL;
+        options.n_timesteps = i == 1 ? 4 : 0;
+        sf_image *image = draw();
+        ck_ok(ctx, sf_recipe_read(ctx, image, &recipe));
+        const sf_generate_options *read = sf_recipe_options(recipe);
+        ck_assert_int_eq(read->steps, 3 + i);
+        ck_assert_int_eq(i == 0 ? read->n_sigmas : read->n_timesteps, 4);
+        ck_assert_mem_eq(i == 0 ? read->sigmas : read->timesteps, levels[i], sizeof levels[i]);
+        options = *read;
+        sf_image *again = draw();
+        check_pictures_equal(image, again);
+        sf_image_free(again);
+        sf_recipe_free(recipe);
+        sf_image_free(image);
+    }
 }
 END_TEST
 
@@ -238,6 +269,10 @@ START_TEST(picture_of_others_has_no_recipe) {
         "{\"seed\": 5}",
         "{\"seed\": \"5\", \"steps\": 0, \"width\": 8, \"height\": 8, \"sampler\": \"ddim\"}",
         "{\"seed\": \"-5\", \"steps\": 1, \"width\": 8, \"height\": 8, \"sampler\": \"ddim\"}",
+        "{\"seed\": \"5\", \"steps\": 1, \"width\": 8, \"height\": 8, \"sampler\": \"ddim\","
+        " \"sigmas\": []}",
+        "{\"seed\": \"5\", \"steps\": 1, \"width\": 8, \"height\": 8, \"sampler\": \"ddim\","
+        " \"timesteps\": [3, \"x\"]}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_ok(ctx, sf_image_set_text(image, "sfumato", bad[i]));
@@ -273,6 +308,16 @@ static void negative_width(void) {
 static void huge_size(void) {
     options.width = 1 << 30;
 }
+static void bad_rescale(void) {
+    options.guidance_rescale = 1.5f;
+}
+static void foreign_sigmas(void) {
+    static const double sigmas[] = {3, 0};
+    options.sampler = "ddim";
+    options.steps = 0;
+    options.sigmas = sigmas;
+    options.n_sigmas = 2;
+}
 static void many_steps(void) {
     options.sampler = "ddim";
     options.steps = 1001;
@@ -304,6 +349,8 @@ static const struct bad_option {
     {"height", bad_height, SF_ERROR_ARGUMENT, {"19", "multiple", "2"}},
     {"negative width", negative_width, SF_ERROR_ARGUMENT, {"-16", "", ""}},
     {"huge size", huge_size, SF_ERROR_ARGUMENT, {"1073741824", "", ""}},
+    {"bad rescale", bad_rescale, SF_ERROR_ARGUMENT, {"guidance rescale 1.5", "0 to 1", ""}},
+    {"foreign sigmas", foreign_sigmas, SF_ERROR_ARGUMENT, {"ddim takes no sigmas", "euler", ""}},
     {"many steps", many_steps, SF_ERROR_ARGUMENT, {"1001", "1000", "ddim"}},
     {"negative steps", negative_steps, SF_ERROR_ARGUMENT, {"-1", "steps", ""}},
     {"no batch", no_batch, SF_ERROR_ARGUMENT, {"batch", "0", ""}},
@@ -340,6 +387,7 @@ Suite *suite_pipelines_options(void) {
     tcase_add_test(tcase, parameters_are_as_webui_writes_them);
     tcase_add_test(tcase, schedule_is_told_as_webui_tells_it);
     tcase_add_test(tcase, recipe_draws_the_picture_again);
+    tcase_add_test(tcase, listed_levels_are_kept);
     tcase_add_test(tcase, recipe_of_defaults_is_whole);
     tcase_add_test(tcase, picture_of_others_has_no_recipe);
     tcase_add_loop_test(tcase, bad_option_is_named_with_the_choices, 0, N_BAD_OPTIONS);

@@ -33,7 +33,7 @@ enum {
     FIRST_DDPM = 10,
     FIRST_EULER = 20,
     FIRST_OTHER = 30,
-    END = 38
+    END = 39
 };
 
 static json_t *cases;
@@ -76,6 +76,8 @@ static sf_generate_options options_of(const json_t *wanted) {
     options.schedule = text(wanted, "schedule");
     options.steps = number(wanted, "steps");
     options.guidance_scale = (float)json_number_value(json_object_get(wanted, "guidance_scale"));
+    options.guidance_rescale =
+        (float)json_number_value(json_object_get(wanted, "guidance_rescale"));
     options.eta = (float)json_number_value(json_object_get(wanted, "eta"));
     options.seed = strtoull(text(wanted, "seed"), NULL, 10);
     options.width = number(wanted, "width");

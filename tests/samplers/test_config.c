@@ -132,6 +132,9 @@ END_TEST
 
 #define DDIM  "\"_class_name\": \"DDIMScheduler\""
 #define DDPM  "\"_class_name\": \"DDPMScheduler\""
+#define LCM   "\"_class_name\": \"LCMScheduler\""
+#define CM    "\"_class_name\": \"CMStochasticIterativeScheduler\""
+#define FLOW  "\"_class_name\": \"FlowMatchEulerDiscreteScheduler\""
 #define EULER "\"_class_name\": \"EulerDiscreteScheduler\""
 
 static const struct {
@@ -146,6 +149,21 @@ static const struct {
     {"{\"_class_name\": \"NoSuchScheduler\"}", NULL, NULL, -1, 4, SF_ERROR_UNSUPPORTED,
      "NoSuchScheduler", "DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler"},
     {"{" DDIM "}", "nosuch", NULL, -1, 4, SF_ERROR_NOT_FOUND, "\"nosuch\"", "ddim, ddpm, euler"},
+    {"{" DDIM "}", NULL, "ays", -1, 4, SF_ERROR_NOT_FOUND, "ddim has no schedule", "normal"},
+    {"{" LCM "}", NULL, NULL, -1, 51, SF_ERROR_ARGUMENT, "51 steps", "original_inference_steps"},
+    {"{" LCM ", \"original_inference_steps\": 1001}", NULL, NULL, -1, 4, SF_ERROR_FORMAT,
+     "original_inference_steps 1001", "1000 of training"},
+    {"{" LCM ", \"trained_betas\": [0.1, 0.2]}", NULL, NULL, -1, 4, SF_ERROR_ARGUMENT,
+     "timestep 999", "0 to 1"},
+    {"{" CM "}", NULL, NULL, -1, 41, SF_ERROR_ARGUMENT, "41 steps", "40 in training"},
+    {"{" CM ", \"sigma_max\": 0.001}", NULL, NULL, -1, 4, SF_ERROR_FORMAT, "sigma_min",
+     "above sigma_max"},
+    {"{" FLOW ", \"use_dynamic_shifting\": true}", NULL, NULL, -1, 4, SF_ERROR_ARGUMENT,
+     "mu is needed", "use_dynamic_shifting"},
+    {"{" FLOW ", \"time_shift_type\": \"square\"}", NULL, NULL, -1, 4, SF_ERROR_UNSUPPORTED,
+     "time_shift_type", "exponential, linear"},
+    {"{" FLOW "}", NULL, "sgm_uniform", -1, 4, SF_ERROR_NOT_FOUND, "flow_euler has no schedule",
+     "normal, karras, exponential, beta"},
     {"{" DDIM "}", NULL, "karras", -1, 4, SF_ERROR_NOT_FOUND, "ddim has no schedule", "normal"},
     {"{" EULER "}", NULL, "kerras", -1, 4, SF_ERROR_NOT_FOUND, "kerras",
      "normal, karras, exponential, beta"},
@@ -199,6 +217,66 @@ START_TEST(a_bad_file_is_refused) {
 }
 END_TEST
 
+/* ---- what a user lists ---- */
+
+static const struct {
+    const char *sampler, *json;
+    double timesteps[4], sigmas[4]; /* as many as are not 0 or stand before one that is not */
+    int n_timesteps, n_sigmas, n_steps;
+    const char *part, *also;
+} lists[] = {
+    {"ddim", "{}", {9, 5}, {0}, 2, 0, 0, "ddim takes no timesteps", "ddpm, euler"},
+    {"lcm", "{}", {0}, {3, 1}, 0, 2, 0, "lcm takes no sigmas", "euler"},
+    {"ddpm", "{}", {9, 9}, {0}, 2, 0, 0, "must fall", "9 follows 9"},
+    {"ddpm", "{}", {9, 5.5}, {0}, 2, 0, 0, "5.5", "0 to 999"},
+    {"euler", "{}", {1000, 5}, {0}, 2, 0, 0, "1000", "0 to 999"},
+    {"euler", "{}", {999, 5}, {0}, 2, 0, 3, "3 steps", "for 2"},
+    {"euler", "{}", {999}, {3, 0}, 1, 2, 0, "1 timesteps and 2 sigmas", "one of the two"},
+    {"euler", "{}", {0}, {3}, 0, 1, 0, "0 steps", "1 to"},
+    {"euler", "{}", {0}, {3, 0, 1}, 0, 3, 0, "sigma 1", "is 0"},
+    {"euler", "{\"use_karras_sigmas\": true}", {999, 1}, {0}, 2, 0, 0, "karras", "timesteps"},
+    {"flow_euler", "{}", {999}, {1, 0.5}, 1, 2, 0, "1 timesteps and 2 sigmas", "as many"},
+};
+
+START_TEST(a_bad_list_is_refused) {
+    const sf_sampler_options options_ = {
+        .sampler = lists[_i].sampler,
+        .eta = -1,
+        .n_steps = lists[_i].n_steps,
+        .timesteps = lists[_i].n_timesteps ? lists[_i].timesteps : NULL,
+        .n_timesteps = lists[_i].n_timesteps,
+        .sigmas = lists[_i].n_sigmas ? lists[_i].sigmas : NULL,
+        .n_sigmas = lists[_i].n_sigmas,
+    };
+    sf_sampler *sampler = NULL;
+    ck_fails(ctx, sampling_new(ctx, lists[_i].json, &options_, &sampler), SF_ERROR_ARGUMENT,
+             lists[_i].part);
+    ck_assert_msg(strstr(sf_error_message(ctx), lists[_i].also), "no \"%s\" in \"%s\"",
+                  lists[_i].also, sf_error_message(ctx));
+}
+END_TEST
+
+/* calculate_shift() of diffusers' pipelines: 0.5 at 256 tokens, 1.15 at 4096, linear. */
+START_TEST(mu_follows_from_the_tokens) {
+    static const struct {
+        int64_t n_tokens;
+        double mu;
+    } known[] = {{256, 0.5}, {4096, 1.15}, {1024, 0.63}};
+    const char *json = "{" FLOW ", \"use_dynamic_shifting\": true}";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        sf_sampler_options by_tokens = {.eta = -1, .n_steps = 5, .n_tokens = known[i].n_tokens};
+        sf_sampler_options by_mu = {.eta = -1, .n_steps = 5, .mu = &known[i].mu};
+        sf_sampler *a, *b;
+        ck_ok(ctx, sampling_new(ctx, json, &by_tokens, &a));
+        ck_ok(ctx, sampling_new(ctx, json, &by_mu, &b));
+        for (int k = 0; k < 6; k++)
+            ck_assert_double_eq_tol(sf_sampler_sigma(a, k), sf_sampler_sigma(b, k), 1e-7);
+        sf_sampler_free(a);
+        sf_sampler_free(b);
+    }
+}
+END_TEST
+
 /* Every option, every value of a wrong type: the message names file and option. */
 static const struct {
     const char *name;
@@ -227,13 +305,14 @@ static void check_wrong(const char *class_name, int option, const char *value) {
 
 START_TEST(a_value_of_a_wrong_type_is_refused) {
     int n_checked = 0;
-    const sf_sampler_class *const classes[] = {
+    static const sf_sampler_class *const classes[] = {
 #define SF_SAMPLER(name) &sf_sampler_##name,
 #include "samplers/samplers.def"
 #undef SF_SAMPLER
     };
-    for (size_t c = 0; c < sizeof classes / sizeof classes[0]; c++) {
-        if (!(classes[c]->options & SF_BIT(options[_i].option)))
+    for (size_t c = 0; c < sizeof classes / sizeof *classes; c++) {
+        bool first = sf_sampler_class_find(classes[c]->info.class_name) == classes[c];
+        if (!first || !(classes[c]->options & SF_BIT(options[_i].option)))
             continue;
         const char *name = classes[c]->info.class_name;
         n_checked++;
@@ -265,6 +344,8 @@ Suite *suite_samplers_config(void) {
     tcase_add_test(loads, a_file_is_loaded);
     tcase_add_loop_test(refuses, a_bad_file_is_refused, 0,
                         (int)(sizeof refused / sizeof refused[0]));
+    tcase_add_test(loads, mu_follows_from_the_tokens);
+    tcase_add_loop_test(refuses, a_bad_list_is_refused, 0, (int)(sizeof lists / sizeof lists[0]));
     tcase_add_loop_test(refuses, a_value_of_a_wrong_type_is_refused, 0,
                         (int)(sizeof options / sizeof options[0]));
     suite_add_tcase(suite, loads);

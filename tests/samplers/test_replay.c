@@ -159,10 +159,26 @@ static const float *check_run(const char *name, int n_steps, const sf_tensors *o
     return golden;
 }
 
+struct listed {
+    double values[64];
+};
+
+/* A list that the case gives instead of steps; NULL: none. */
+static const double *read_list(const json_t *entry, const char *key, struct listed *list,
+                               int *count) {
+    const json_t *given = json_object_get(entry, key);
+    *count = (int)json_array_size(given);
+    ck_assert_int_le(*count, 64);
+    for (int i = 0; i < *count; i++)
+        list->values[i] = json_number_value(json_array_get(given, (size_t)i));
+    return given ? list->values : NULL;
+}
+
 static void check_case(const json_t *entry) {
     const char *name = text_of(entry, "name");
     const json_t *own = json_object_get(entry, "steps");
     const json_t *steps = own ? own : json_object_get(cases, "steps");
+    struct listed timesteps, sigmas;
     const sf_tensor *recorded = sf_tensors_find(runs, name);
     sf_tensors *given = make_inputs(entry);
     sf_replay_options options;
@@ -176,12 +192,20 @@ static void check_case(const json_t *entry) {
     options.schedule = json_string_value(json_object_get(entry, "schedule"));
     if (json_object_get(entry, "eta"))
         options.eta = (float)json_number_value(json_object_get(entry, "eta"));
+    if (json_object_get(entry, "mu"))
+        options.mu = (float)json_number_value(json_object_get(entry, "mu"));
+    options.timesteps = read_list(entry, "timesteps", &timesteps, &options.n_timesteps);
+    options.sigmas = read_list(entry, "sigmas", &sigmas, &options.n_sigmas);
+    bool listed = options.timesteps || options.sigmas;
     worst = 0;
-    for (size_t i = 0; i < json_array_size(steps); i++) {
+    for (size_t i = 0; i < (listed ? 1 : json_array_size(steps)); i++) {
         sf_tensors *outputs;
-        options.steps = (int)json_integer_value(json_array_get(steps, i));
+        options.steps = listed ? 0 : (int)json_integer_value(json_array_get(steps, i));
         ck_ok(ctx, sf_sampler_replay(ctx, &options, given, &outputs));
-        golden = check_run(name, options.steps, outputs, golden);
+        int n = options.timesteps ? options.n_timesteps
+                : options.sigmas  ? options.n_sigmas
+                                  : options.steps;
+        golden = check_run(name, n, outputs, golden);
         sf_tensors_free(outputs);
     }
     ck_assert_msg(golden == end, "%s: %td recorded numbers are left", name, end - golden);
@@ -200,6 +224,12 @@ static const struct {
     {"ddpm", 22},
     {"euler", 24},
     {"override", 4},
+    {"sigma", 40},
+    {"edm", 20},
+    {"k_diffusion", 18},
+    {"few", 25},
+    {"flow", 20},
+    {"listed", 11},
     {"dpm_multistep", 40},
     {"dpm_singlestep", 35},
     {"unipc", 30},
@@ -207,9 +237,6 @@ static const struct {
     {"sa_solver", 25},
     {"pndm", 20},
     {"dpm_inverse", 12},
-    {"sigma", 40},
-    {"edm", 20},
-    {"k_diffusion", 18},
     /* clang-format on */
 };
 

@@ -46,26 +46,32 @@ static void random_model(void *user, const sf_sampler *sampler, const sf_evaluat
 static void perfect_model(void *user, const sf_sampler *sampler, const sf_evaluation *evaluation,
                           const float *model_input, float *m) {
     const float *clean = user;
-    double a, b; /* model_input = a x_0 + b noise */
-    if (sampler->sigmas) {
-        double sigma = sampler->sigmas[evaluation->index];
-        a = 1 / sqrt(sigma * sigma + 1);
-        b = sigma * a;
-    } else {
-        double alpha = (double)sampler->alphas.values[(int)evaluation->timestep];
-        a = sqrt(alpha);
-        b = sqrt(1 - alpha);
-    }
-    for (int i = 0; i < SAMPLING_SIZE; i++) {
-        double x0 = (double)clean[i], noise = ((double)model_input[i] - a * x0) / b;
-        int type = sampler->settings.prediction_type;
-        m[i] = (float)(type == SF_PREDICTION_epsilon        ? noise
-                       : type == SF_PREDICTION_v_prediction ? a * noise - b * x0
-                                                            : x0);
-    }
+    for (int i = 0; i < SAMPLING_SIZE; i++)
+        m[i] =
+            (float)sampling_answer(sampler, evaluation, (double)model_input[i], (double)clean[i]);
 }
 
 static const char *const samplers[] = {"ddim", "ddpm", "euler"};
+
+static const struct {
+    const char *sampler, *options;
+    double eta;
+} perfect[] = {
+    {"ddim", "", 0.5},
+    {"ddpm", "", -1},
+    {"euler", "", -1},
+    {"lcm", "", -1},
+    {"tcd", ", \"beta_start\": 1e-10", 0.3}, /* it ends at timestep 0, not before it */
+    {"cm", ", \"clip_denoised\": false", -1},
+    {"flow_euler", ", \"shift\": 3", -1},
+    {"flow_euler", ", \"stochastic_sampling\": true", -1},
+    {"flow_heun", "", -1},
+    {"flow_lcm", "", -1},
+    {"rectified_flow", "", -1},
+};
+
+#define N_PERFECT (int)(sizeof perfect / sizeof *perfect)
+
 static const char *const predictions[] = {"epsilon", "sample", "v_prediction"};
 
 START_TEST(a_perfect_model_leads_to_the_clean_sample) {
@@ -74,21 +80,21 @@ START_TEST(a_perfect_model_leads_to_the_clean_sample) {
     struct sampling run = {
         .ctx = ctx,
         .config = json,
-        .options = {.sampler = samplers[_i / 3], .eta = _i / 3 == 0 ? 0.5 : -1, .n_steps = 10},
+        .options = {.sampler = perfect[_i / 3].sampler, .eta = perfect[_i / 3].eta, .n_steps = 10},
         .model = perfect_model,
         .noise = random_noise,
         .user = clean,
     };
-    snprintf(json, sizeof json, "{\"prediction_type\": \"%s\", \"clip_sample\": false}",
-             predictions[_i % 3]);
+    snprintf(json, sizeof json, "{\"prediction_type\": \"%s\", \"clip_sample\": false%s}",
+             predictions[_i % 3], perfect[_i / 3].options);
     sampling_random(1, clean);
     sampling_random(2, noise);
     ck_ok(ctx, sampling_run(&run, noise, sample));
-    ck_assert_int_eq(run.n_evaluations, 10);
+    ck_assert_int_eq(run.n_evaluations, strcmp(perfect[_i / 3].sampler, "flow_heun") ? 10 : 19);
     for (int i = 0; i < SAMPLING_SIZE; i++)
         /* sigma begins at 157: errors of its last place are 1e-5 */
         ck_assert_msg(fabsf(sample[i] - clean[i]) < 1e-4f, "%s, %s, %d: %g, not %g",
-                      samplers[_i / 3], predictions[_i % 3], i, (double)sample[i],
+                      perfect[_i / 3].sampler, predictions[_i % 3], i, (double)sample[i],
                       (double)clean[i]);
 }
 END_TEST
@@ -170,6 +176,14 @@ START_TEST(noise_is_drawn_as_often_as_in_diffusers) {
         {"ddpm", "{\"steps_offset\": 1}", -1, 5},
         {"ddpm", "{\"timestep_spacing\": \"trailing\"}", 0, 5},
         {"euler", "{}", -1, 0},
+        {"lcm", "{}", -1, 4}, /* none in the last step */
+        {"tcd", "{}", -1, 4},
+        {"tcd", "{}", 0, 0},
+        {"cm", "{}", -1, 5},
+        {"flow_euler", "{}", -1, 0},
+        {"flow_euler", "{\"stochastic_sampling\": true}", -1, 5},
+        {"flow_heun", "{}", -1, 0},
+        {"flow_lcm", "{}", -1, 5},
     };
     float noise[SAMPLING_SIZE], sample[SAMPLING_SIZE];
     struct sampling run = {
@@ -429,6 +443,9 @@ START_TEST(failing_allocations_leave_nothing) {
         " \"rescale_betas_zero_snr\": true, \"trained_betas\": [0.1, 0.2, 0.3, 0.4],"
         " \"num_train_timesteps\": 4}",
         "{\"_class_name\": \"EulerDiscreteScheduler\", \"use_beta_sigmas\": true}",
+        "{\"_class_name\": \"LCMScheduler\"}",
+        "{\"_class_name\": \"CMStochasticIterativeScheduler\"}",
+        "{\"_class_name\": \"FlowMatchHeunDiscreteScheduler\"}",
         "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"use_lu_lambdas\": true}",
     };
     struct failing_allocator allocator = {0};
@@ -440,6 +457,8 @@ START_TEST(failing_allocations_leave_nothing) {
     ck_ok(ctx, add(ctx, set, "step_noise.0", SF_F32, DIMS(1, 2, 3)));
     ck_ok(ctx, add(ctx, set, "model_output.0", SF_F32, DIMS(1, channels, 3)));
     ck_ok(ctx, add(ctx, set, "model_output.1", SF_F32, DIMS(1, channels, 3)));
+    ck_ok(ctx, add(ctx, set, "model_output.2", SF_F32, DIMS(1, channels, 3)));
+    ck_ok(ctx, add(ctx, set, "step_noise.1", SF_F32, DIMS(1, 2, 3)));
     sf_context *own = failing_context(&allocator);
     ck_ok(own, sf_context_open_backend(own));
     long live = allocator.live, n = 0;
@@ -465,10 +484,10 @@ Suite *suite_samplers_run(void) {
     TCase *properties = tcase_create("properties"), *use = tcase_create("use");
     tcase_add_checked_fixture(properties, setup, teardown);
     tcase_add_checked_fixture(use, setup, teardown);
-    tcase_add_loop_test(properties, a_perfect_model_leads_to_the_clean_sample, 0, 9);
+    tcase_add_loop_test(properties, a_perfect_model_leads_to_the_clean_sample, 0, 3 * N_PERFECT);
     tcase_add_test(properties, ddim_with_eta_1_is_ddpm);
     tcase_add_loop_test(properties, ddpm_has_the_posterior_variance, 0, 2);
-    tcase_add_loop_test(properties, noise_is_drawn_as_often_as_in_diffusers, 0, 7);
+    tcase_add_loop_test(properties, noise_is_drawn_as_often_as_in_diffusers, 0, 15);
     tcase_add_test(properties, zero_signal_is_clipped);
     tcase_add_test(use, the_list_is_complete);
     tcase_add_test(use, progress_can_cancel);
@@ -477,7 +496,7 @@ Suite *suite_samplers_run(void) {
                         (int)(sizeof bad_inputs / sizeof bad_inputs[0]));
     tcase_add_test(use, bad_noise_is_refused);
     tcase_add_test(use, any_shape_is_replayed);
-    tcase_add_loop_test(use, failing_allocations_leave_nothing, 0, 4);
+    tcase_add_loop_test(use, failing_allocations_leave_nothing, 0, 7);
     suite_add_tcase(suite, properties);
     suite_add_tcase(suite, use);
     return suite;

@@ -115,6 +115,9 @@ static const struct {
     {"{" SD "}", 0, 0.99915},
     {"{" SD "}", 500, 0.276332684},
     {"{" SD "}", 999, 0.00466009851},
+    /* the same by its other name */
+    {"{\"beta_schedule\": \"quadratic\", \"beta_start\": 0.00085, \"beta_end\": 0.012}", 500,
+     0.276332684},
     /* Nichol and Dhariwal 2021: f(t + 1) / f(0), f = cos^2, s = 0.008 */
     {"{\"beta_schedule\": \"squaredcos_cap_v2\"}", 0, 0.999958716},
     {"{\"beta_schedule\": \"squaredcos_cap_v2\"}", 300, 0.785632413},
@@ -128,6 +131,20 @@ START_TEST(alphas_are_those_of_the_literature) {
     ck_assert_msg(fabs(alpha / literature[_i].alpha - 1) < 1e-5, "t %d: %.9g, not %.9g",
                   literature[_i].timestep, alpha, literature[_i].alpha);
     sf_free(ctx, alphas.values);
+}
+END_TEST
+
+/* alphas_cumprod is exp(-12 (t + 1) / T) until beta would be above 0.999. */
+START_TEST(exponential_betas) {
+    sf_scheduler_settings settings = settings_of("{}");
+    sf_alphas alphas;
+    settings.beta_schedule = SF_BETA_exp;
+    ck_ok(ctx, sf_alphas_new(ctx, &settings, &alphas));
+    for (int t = 0; t < 1000; t += 37)
+        /* a beta is f32, 0.012 within 5e-10; a thousand of them */
+        ck_assert_double_eq_tol((double)alphas.values[t] / exp(-12 * (t + 1) / 1000.0), 1, 5e-5);
+    sf_free(ctx, alphas.values);
+    sf_scheduler_settings_clear(ctx, &settings);
 }
 END_TEST
 
@@ -265,6 +282,7 @@ Suite *suite_samplers_schedule(void) {
     tcase_add_loop_test(tcase, the_signal_to_noise_ratio_falls, 0, N_TABLES);
     tcase_add_loop_test(tcase, alphas_are_those_of_the_literature, 0,
                         (int)(sizeof literature / sizeof literature[0]));
+    tcase_add_test(tcase, exponential_betas);
     tcase_add_test(tcase, zero_snr_ends_at_zero);
     tcase_add_test(tcase, trained_betas_replace_the_schedule);
     tcase_add_loop_test(tcase, timesteps_are_those_of_the_literature, 0,

@@ -1,6 +1,9 @@
 #include "tests/support/sampling.h"
 
+#include <math.h>
+
 #include "plugins/registry.h"
+#include "samplers/class.h"
 #include "tests/support/support.h"
 
 static const sf_spec spec = SF_SPEC(F32, 2, 2, 3, 2);
@@ -78,6 +81,78 @@ out:
     sf_device_tensor_free(start);
     sf_eager_free(eager);
     return status;
+}
+
+/*
+ * The sigma of an evaluation. Methods that evaluate between their levels (KDPM2) tell by the timestep
+ * alone where: it is taken where it is far from the sigma of the same number.
+ */
+static double sigma_at(const sf_sampler *sampler, const sf_evaluation *evaluation) {
+    const sf_alphas *alphas = &sampler->alphas;
+    double t = evaluation->timestep;
+    if (sampler->levels)
+        return sampler->levels[evaluation->index];
+    double sigma = sampler->sigmas[evaluation->index];
+    if (!(t >= 0 && t < alphas->count - 1))
+        return sigma;
+    double logs[2];
+    for (int i = 0; i < 2; i++) {
+        double alpha = (double)alphas->values[(int)t + i];
+        logs[i] = 0.5 * log((1 - alpha) / alpha);
+    }
+    double by_timestep = exp(logs[0] + (t - (int)t) * (logs[1] - logs[0]));
+    return sigma > 0 && fabs(log(by_timestep / sigma)) < 0.05 ? sigma : by_timestep;
+}
+
+void sampling_level(const sf_sampler *sampler, const sf_evaluation *evaluation, double *signal,
+                    double *noise) {
+    if (sampler->class->info.kind == SF_SAMPLER_FLOW) {
+        *noise = sampler->sigmas[evaluation->index];
+        *signal = 1 - *noise;
+        return;
+    }
+    double alpha;
+    if (sampler->class->options & SF_OPTION(sigma_data)) {
+        *signal = evaluation->input_scale;
+        *noise = sampler->sigmas[evaluation->index] * *signal;
+        return;
+    }
+    if (sampler->sigmas) {
+        double sigma = sigma_at(sampler, evaluation);
+        alpha = 1 / (sigma * sigma + 1);
+    } else {
+        alpha = (double)sampler->alphas.values[(int)evaluation->timestep];
+    }
+    *signal = sqrt(alpha);
+    *noise = sqrt(1 - alpha);
+}
+
+double sampling_answer(const sf_sampler *sampler, const sf_evaluation *evaluation,
+                       double model_input, double clean) {
+    const sf_scheduler_settings *settings = &sampler->settings;
+    double a, b;
+    sampling_level(sampler, evaluation, &a, &b);
+    if (sampler->class == &sf_sampler_cm) { /* F of its file's comment */
+        double sigma = b / a, data = settings->sigma_data, rise = sigma - settings->sigma_min;
+        double skip = data * data / (rise * rise + data * data);
+        return (clean - skip * model_input / a) * hypot(sigma, data) / (rise * data);
+    }
+    if (sampler->class->options & SF_OPTION(sigma_data)) { /* Karras et al. 2022, table 1 */
+        double sigma = b / a, data = settings->sigma_data, sum = sigma * sigma + data * data;
+        double sign = settings->prediction_type == SF_PREDICTION_v_prediction ? -1 : 1;
+        return sign * (clean - data * data / sum * model_input / a) * sqrt(sum) / (sigma * data);
+    }
+    double noise = (model_input - a * clean) / b;
+    if (sampler->class->info.kind == SF_SAMPLER_FLOW)
+        return noise - clean;
+    switch (settings->prediction_type) {
+    case SF_PREDICTION_epsilon:
+        return noise;
+    case SF_PREDICTION_v_prediction:
+        return a * noise - b * clean;
+    default:
+        return clean;
+    }
 }
 
 void sampling_random(unsigned seed, float *values) {

@@ -35,6 +35,17 @@ sf_status sampling_new(sf_context *ctx, const char *config, const sf_sampler_opt
 /* The status is that of the first call that fails; sample is filled on success. */
 sf_status sampling_run(struct sampling *run, const float *noise, float *sample);
 
+/*
+ * What a model answers to model_input at an evaluation, which it takes to be of the clean sample
+ * x_0: noise, x_0 or a velocity, as the sampler wants it.
+ */
+double sampling_answer(const sf_sampler *sampler, const sf_evaluation *evaluation,
+                       double model_input, double clean);
+
+/* model_input = *signal x_0 + *noise z at an evaluation. */
+void sampling_level(const sf_sampler *sampler, const sf_evaluation *evaluation, double *signal,
+                    double *noise);
+
 /* The same numbers in every run: normal-like, |x| < 3. */
 void sampling_random(unsigned seed, float *values);
 
