@@ -32,16 +32,9 @@ const cli_command command_samplers = {
 };
 
 static const char *kind_name(sf_sampler_kind kind) {
-    static const char *const names[] = {"diffusion", "consistency", "flow", "edm", "inversion"};
+    static const char *const names[] = {"diffusion", "consistency", "flow", "edm", "inversion",
+                                       "continuous"};
     return names[kind];
-}
-
-static int least_steps(const sf_sampler_info *info) {
-    return info->least_steps ? info->least_steps : 20;
-}
-
-static int most_steps(const sf_sampler_info *info) {
-    return info->most_steps ? info->most_steps : 50;
 }
 
 static int print_lines(void) {
@@ -53,7 +46,7 @@ static int print_lines(void) {
     for (int i = 0; i < n_samplers; i++) {
         const sf_sampler_info *info = samplers[i];
         char steps[32];
-        snprintf(steps, sizeof steps, "%d-%d", least_steps(info), most_steps(info));
+        snprintf(steps, sizeof steps, "%d-%d", info->least_steps, info->most_steps);
         printf("%-20s %-11s %5d %5d %-6s %-7s %s: %s\n", info->name, kind_name(info->kind),
                info->order, info->evaluations_per_step, info->stochastic ? "yes" : "no", steps,
                info->title, info->description);
@@ -70,8 +63,8 @@ static json_t *sampler_json(const sf_sampler_info *info) {
                      "title", info->title, "class", info->class_name, "description",
                      info->description, "kind", kind_name(info->kind), "order", info->order,
                      "evaluations_per_step", info->evaluations_per_step, "stochastic",
-                     info->stochastic, "least_steps", least_steps(info), "most_steps",
-                     most_steps(info));
+                     info->stochastic, "least_steps", info->least_steps, "most_steps",
+                     info->most_steps);
 }
 
 static int print_json(void) {

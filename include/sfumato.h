@@ -353,6 +353,7 @@ typedef enum sf_sampler_kind {
     SF_SAMPLER_FLOW,          /* of flow matching (Stable Diffusion 3, Flux) */
     SF_SAMPLER_EDM,           /* with the preconditioning of Karras et al. 2022 */
     SF_SAMPLER_INVERSION,     /* as the first, but from a clean sample to its noise */
+    SF_SAMPLER_CONTINUOUS,    /* trained in continuous time, asked at 1 to 0 (Dance Diffusion) */
 } sf_sampler_kind;
 
 /* One sampler, for lists that people read. */
@@ -365,7 +366,7 @@ typedef struct sf_sampler_info {
     int evaluations_per_step;
     int stochastic; /* 1: draws noise in its steps */
     sf_sampler_kind kind;
-    int least_steps, most_steps; /* between which it makes sense; 0: 20 to 50 */
+    int least_steps, most_steps; /* between which it makes sense */
 } sf_sampler_info;
 
 /* All samplers; *n_samplers of them. Static. */

@@ -57,6 +57,8 @@ const sf_sampler_class sf_sampler_ddim_inverse = {
             .evaluations_per_step = 1,
             .stochastic = 0,
             .kind = SF_SAMPLER_INVERSION,
+            .least_steps = 20,
+            .most_steps = 50,
         },
     .options = SF_OPTION(num_train_timesteps) | SF_OPTION(beta_start) | SF_OPTION(beta_end) |
                SF_OPTION(beta_schedule) | SF_OPTION(trained_betas) |

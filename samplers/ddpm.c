@@ -124,6 +124,8 @@ const sf_sampler_class sf_sampler_ddpm = {
             .order = 1,
             .evaluations_per_step = 1,
             .stochastic = 1,
+            .least_steps = 100,
+            .most_steps = 1000,
         },
     .options = SF_OPTION(num_train_timesteps) | SF_OPTION(beta_start) | SF_OPTION(beta_end) |
                SF_OPTION(beta_schedule) | SF_OPTION(trained_betas) |

@@ -101,10 +101,12 @@ const sf_sampler_class sf_sampler_deis = {
             .name = "deis",
             .title = "DEIS",
             .class_name = "DEISMultistepScheduler",
-            .description = "exponential integrator in the predicted noise, from 10 steps on",
+            .description = "exponential integrator in the predicted noise",
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 10,
+            .most_steps = 25,
         },
     .options = SF_OPTION(num_train_timesteps) | SF_OPTION(beta_start) | SF_OPTION(beta_end) |
                SF_OPTION(beta_schedule) | SF_OPTION(trained_betas) | SF_OPTION(prediction_type) |

@@ -101,6 +101,8 @@ const sf_sampler_class sf_sampler_dpm_fast = {
             .order = 3,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 15,
+            .most_steps = 40,
         },
     .options = SF_SIGMA_OTHER_OPTIONS,
     .choices = {[SF_OPTION_prediction_type] = SF_SIGMA_ALL_PREDICTIONS},

@@ -130,7 +130,8 @@ static void insist_dpm_3m(sf_scheduler_settings *settings) {
         SF_LAMBDA_CHOICES(SF_BIT(SF_ALGORITHM_dpmsolver) | SF_BIT(SF_ALGORITHM_dpmsolverpp) |      \
                           SF_BIT(SF_ALGORITHM_sde_dpmsolver) |                                     \
                           SF_BIT(SF_ALGORITHM_sde_dpmsolverpp) | SF_BIT(SF_ALGORITHM_deis)),       \
-    .n_kept = 3, .set_defaults = set_defaults, .begin = begin, .step = step
+    .takes = SF_TAKES_TIMESTEPS, .n_kept = 3, .set_defaults = set_defaults, .begin = begin,        \
+    .step = step
 
 const sf_sampler_class sf_sampler_dpmpp_2m = {
     .info =
@@ -138,10 +139,12 @@ const sf_sampler_class sf_sampler_dpmpp_2m = {
             .name = "dpmpp_2m",
             .title = "DPM++ 2M",
             .class_name = "DPMSolverMultistepScheduler",
-            .description = "second order from the step before; good from 15 to 25 steps",
+            .description = "second order from the step before",
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 15,
+            .most_steps = 25,
         },
     .aliases = (const char *const[]){"dpmsolver++", "dpmpp", "dpm_solver_multistep", NULL},
     .insist = insist_dpmpp_2m,
@@ -154,10 +157,12 @@ const sf_sampler_class sf_sampler_dpmpp_2m_sde = {
             .name = "dpmpp_2m_sde",
             .title = "DPM++ 2M SDE",
             .class_name = "DPMSolverMultistepScheduler",
-            .description = "the same with noise drawn in every step, 20 to 40 steps",
+            .description = "the same with noise drawn in every step",
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 1,
+            .least_steps = 20,
+            .most_steps = 40,
         },
     .aliases = (const char *const[]){"sde-dpmsolver++", NULL},
     .insist = insist_dpmpp_2m_sde,
@@ -174,6 +179,8 @@ const sf_sampler_class sf_sampler_dpmpp_3m = {
             .order = 3,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 15,
+            .most_steps = 25,
         },
     .insist = insist_dpmpp_3m,
     MULTISTEP,
@@ -189,6 +196,8 @@ const sf_sampler_class sf_sampler_dpm_2m = {
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 20,
+            .most_steps = 30,
         },
     .aliases = (const char *const[]){"dpmsolver", NULL},
     .insist = insist_dpm_2m,
@@ -205,6 +214,8 @@ const sf_sampler_class sf_sampler_dpm_3m = {
             .order = 3,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 20,
+            .most_steps = 30,
         },
     .insist = insist_dpm_3m,
     MULTISTEP,
@@ -222,6 +233,8 @@ const sf_sampler_class sf_sampler_dpmpp_2m_inverse = {
             .evaluations_per_step = 1,
             .stochastic = 0,
             .kind = SF_SAMPLER_INVERSION,
+            .least_steps = 20,
+            .most_steps = 50,
         },
     .options = (SF_DPM_OPTIONS & ~SF_OPTION(final_sigmas_type)) | SF_OPTION(timestep_spacing) |
                SF_OPTION(steps_offset) | SF_OPTION(euler_at_final),

@@ -115,7 +115,7 @@ static void insist_dpm_3s(sf_scheduler_settings *settings) {
     .choices =                                                                                     \
         SF_LAMBDA_CHOICES(SF_BIT(SF_ALGORITHM_dpmsolver) | SF_BIT(SF_ALGORITHM_dpmsolverpp) |      \
                           SF_BIT(SF_ALGORITHM_sde_dpmsolverpp) | SF_BIT(SF_ALGORITHM_deis)),       \
-    .n_kept = BASE + 1, .set_defaults = set_defaults, .begin = begin, .step = step
+    .takes = SF_TAKES_TIMESTEPS, .n_kept = BASE + 1, .set_defaults = set_defaults, .begin = begin, .step = step
 
 const sf_sampler_class sf_sampler_dpmpp_2s = {
     .info =
@@ -123,10 +123,12 @@ const sf_sampler_class sf_sampler_dpmpp_2s = {
             .name = "dpmpp_2s",
             .title = "DPM++ 2S",
             .class_name = "DPMSolverSinglestepScheduler",
-            .description = "second order over pairs of levels, no noise; 15 to 25 evaluations",
+            .description = "second order over pairs of levels, no noise",
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 15,
+            .most_steps = 25,
         },
     .aliases = (const char *const[]){"dpm_solver_singlestep", NULL},
     .insist = insist_dpmpp_2s,
@@ -143,6 +145,8 @@ const sf_sampler_class sf_sampler_dpmpp_3s = {
             .order = 3,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 15,
+            .most_steps = 25,
         },
     .insist = insist_dpmpp_3s,
     SINGLESTEP,
@@ -158,6 +162,8 @@ const sf_sampler_class sf_sampler_dpm_2s = {
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 20,
+            .most_steps = 30,
         },
     .insist = insist_dpm_2s,
     SINGLESTEP,
@@ -173,6 +179,8 @@ const sf_sampler_class sf_sampler_dpm_3s = {
             .order = 3,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 20,
+            .most_steps = 30,
         },
     .insist = insist_dpm_3s,
     SINGLESTEP,

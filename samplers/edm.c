@@ -15,7 +15,7 @@ void sf_edm_set_defaults(sf_scheduler_settings *settings) {
 
 /* ---- levels ---- */
 
-/* Even in sigma^(1/rho): eq. 5. */
+/* Even in sigma^(1/rho), or at the places between 0 and 1 that the user lists: eq. 5. */
 static void fill_karras(const sf_scheduler_settings *settings, bool in_f64, int count,
                         double *sigmas, float *ramp) {
     double low = pow(settings->sigma_min, 1 / settings->rho);
@@ -24,7 +24,9 @@ static void fill_karras(const sf_scheduler_settings *settings, bool in_f64, int 
     for (int i = 0; i < count; i++) {
         float root = ramp[i] * (float)(low - high);
         root += (float)high;
-        double exact = high + sf_linspace_f64(0, 1, count, i) * (low - high);
+        const double *listed = settings->custom_sigmas.values;
+        double place = listed ? listed[i] : sf_linspace_f64(0, 1, count, i);
+        double exact = high + place * (low - high);
         sigmas[i] = pow(in_f64 ? exact : (double)root, settings->rho);
     }
 }
@@ -43,10 +45,6 @@ static sf_status fill(sf_sampler *sampler, bool in_f64, double *sigmas) {
     float *room = SF_NEW_ARRAY(sampler->ctx, float, (size_t)n);
     if (!room)
         return SF_ERROR_MEMORY;
-    if (!sampler->schedule->fill)
-        sampler->schedule = settings->sigma_schedule == SF_SPREAD_karras
-                                ? &sf_sigma_schedule_karras
-                                : &sf_sigma_schedule_exponential;
     if (sampler->schedule == &sf_sigma_schedule_karras)
         fill_karras(settings, in_f64, n, sigmas, room);
     else if (sampler->schedule == &sf_sigma_schedule_exponential)
@@ -59,6 +57,23 @@ static sf_status fill(sf_sampler *sampler, bool in_f64, double *sigmas) {
 
 /* ---- begin ---- */
 
+/* As in diffusers, what is listed are places on the way from sigma_max, 0, to sigma_min, 1. */
+static sf_status check_listed(const sf_sampler *sampler) {
+    const sf_asked_numbers *listed = &sampler->settings.custom_sigmas;
+    if (listed->values && sampler->schedule != &sf_sigma_schedule_karras)
+        SF_FAIL(sampler->ctx, ERROR_ARGUMENT,
+                "sigmas were given, as places on Karras' curve, and the schedule %s",
+                sampler->schedule->info.name);
+    for (int i = 0; i < listed->count; i++)
+        if (!(listed->values[i] >= 0 && listed->values[i] <= 1) ||
+            (i > 0 && listed->values[i] <= listed->values[i - 1]))
+            SF_FAIL(sampler->ctx, ERROR_ARGUMENT,
+                    "sigma %d of those given is %g; they are places that rise from 0, sigma_max, to "
+                    "1, sigma_min",
+                    i, listed->values[i]);
+    return SF_OK;
+}
+
 static double quarter_of_log(double sigma) {
     return 0.25 * (double)(float)log(sigma);
 }
@@ -67,6 +82,11 @@ sf_status sf_edm_begin(sf_sampler *sampler, const sf_edm_form *form) {
     const sf_scheduler_settings *settings = &sampler->settings;
     double (*timestep)(double) = form->timestep ? form->timestep : quarter_of_log;
     int n = sampler->n_steps;
+    if (!sampler->schedule->fill)
+        sampler->schedule = settings->sigma_schedule == SF_SPREAD_karras
+                                ? &sf_sigma_schedule_karras
+                                : &sf_sigma_schedule_exponential;
+    SF_TRY(check_listed(sampler));
     if (settings->sigma_min > settings->sigma_max)
         SF_FAIL(sampler->ctx, ERROR_FORMAT, "sigma_min %g is above sigma_max %g",
                 settings->sigma_min, settings->sigma_max);

@@ -34,10 +34,12 @@ const sf_sampler_class sf_sampler_euler = {
             .name = "euler",
             .title = "Euler",
             .class_name = "EulerDiscreteScheduler",
-            .description = "the plain method for the probability flow's equation, 20 to 30 steps",
+            .description = "the plain method for the probability flow's equation",
             .order = 1,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 20,
+            .most_steps = 30,
         },
     .options = SF_SIGMA_OPTIONS | SF_SIGMA_SCHEDULES | SF_OPTION(rescale_betas_zero_snr) |
                SF_OPTION(timestep_type) | SF_OPTION(interpolation_type) | SF_OPTION(sigma_min) |

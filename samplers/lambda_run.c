@@ -95,14 +95,18 @@ static double shifted(double sigma, double shift) {
     return shift * sigma / (1 + (shift - 1) * sigma);
 }
 
-/* x = (1 - s) x_0 + s noise, s spread evenly and then shifted: Esser et al. 2024, eq. 23. */
+/*
+ * x = (1 - s) x_0 + s noise, s spread evenly, or as the user lists it, and then shifted: Esser et al.
+ * 2024, eq. 23.
+ */
 static void spread_flow(build *b) {
     const double total = b->settings->num_train_timesteps, almost = 1e-6;
+    const double *listed = b->settings->custom_sigmas.values;
     int n = b->n = b->n_steps;
     for (int i = 0; i < n; i++) {
         double even = b->rules->flow_from_one ? sf_linspace_f64(1, 1 / total, n + 1, i)
                                               : 1 - sf_linspace_f64(1, 1 / total, n + 1, n - i);
-        b->sigmas[i] = shifted(even, b->settings->flow_shift);
+        b->sigmas[i] = shifted(listed ? listed[i] : even, b->settings->flow_shift);
     }
     if (b->rules->flow_from_one && fabs(b->sigmas[0] - 1) < almost)
         b->sigmas[0] -= almost; /* lambda is -infinity at 1 */
@@ -127,6 +131,43 @@ static sf_status check_flow(const sf_sampler *sampler, const sf_lambda_rules *ru
                 "use_flow_sigmas goes with the schedule normal%s, "
                 "not with %s",
                 rules->flow_karras ? " or karras" : "", schedule->info.name);
+    return SF_OK;
+}
+
+/* ---- what the user lists ---- */
+
+/* As diffusers: timesteps in place of a spacing, sigmas in place of those of a flow. */
+static sf_status check_listed(const sf_sampler *sampler) {
+    const sf_scheduler_settings *settings = &sampler->settings;
+    const sf_asked_numbers *sigmas = &settings->custom_sigmas;
+    bool flow = settings->use_flow_sigmas;
+    if ((settings->custom_timesteps.values || sigmas->values) && sampler->schedule->fill)
+        SF_FAIL(sampler->ctx, ERROR_ARGUMENT,
+                "%s were given and the schedule %s; one is possible",
+                sigmas->values ? "sigmas" : "timesteps", sampler->schedule->info.name);
+    if (settings->custom_timesteps.values && flow)
+        SF_FAIL(sampler->ctx, ERROR_ARGUMENT, "timesteps were given and use_flow_sigmas; "
+                "one is possible");
+    if (sigmas->values && !flow)
+        SF_FAIL(sampler->ctx, ERROR_ARGUMENT, "sigmas can be given with use_flow_sigmas alone");
+    for (int i = 0; i < sigmas->count; i++)
+        if (!(sigmas->values[i] > 0 && sigmas->values[i] <= 1) ||
+            (i > 0 && sigmas->values[i] >= sigmas->values[i - 1]))
+            SF_FAIL(sampler->ctx, ERROR_ARGUMENT,
+                    "sigma %d of those given is %g; they must fall, from 1 or less to above 0", i,
+                    sigmas->values[i]);
+    return SF_OK;
+}
+
+/* Their sigmas are those of the table. */
+static sf_status read_listed(sf_context *ctx, build *b) {
+    double *timesteps;
+    SF_TRY(sf_custom_timesteps_new(ctx, b->settings, b->table.count, &timesteps, &b->n));
+    for (int i = 0; i < b->n; i++) {
+        b->timesteps[i] = timesteps[i];
+        b->sigmas[i] = at_timestep(&b->table, timesteps[i]);
+    }
+    sf_free(ctx, timesteps);
     return SF_OK;
 }
 
@@ -169,7 +210,10 @@ static sf_status build_run(sf_sampler *sampler, build *b) {
     if (!(b->timesteps = SF_NEW_ARRAY(ctx, double, most)) ||
         !(b->sigmas = SF_NEW_ARRAY(ctx, double, most)))
         return SF_ERROR_MEMORY;
-    fill(b, end);
+    if (b->settings->custom_timesteps.values)
+        SF_TRY(read_listed(ctx, b));
+    else
+        fill(b, end);
     return finish(ctx, b, end);
 }
 
@@ -195,6 +239,7 @@ sf_status sf_lambda_begin(sf_sampler *sampler, const sf_lambda_rules *rules) {
                .schedule = sampler->schedule,
                .n_steps = sampler->n_steps};
     SF_TRY(check_flow(sampler, rules));
+    SF_TRY(check_listed(sampler));
     if (rules->rescaled_end && sampler->settings.rescale_betas_zero_snr)
         sampler->alphas.values[sampler->alphas.count - 1] = LEAST_ALPHA;
     sf_status status = build_run(sampler, &b);

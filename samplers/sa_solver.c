@@ -213,10 +213,12 @@ const sf_sampler_class sf_sampler_sa_solver = {
             .name = "sa_solver",
             .title = "SA-Solver",
             .class_name = "SASolverScheduler",
-            .description = "stochastic Adams predictor and corrector, from 20 steps on",
+            .description = "stochastic Adams predictor and corrector",
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 1,
+            .least_steps = 20,
+            .most_steps = 50,
         },
     .options = SF_OPTION(num_train_timesteps) | SF_OPTION(beta_start) | SF_OPTION(beta_end) |
                SF_OPTION(beta_schedule) | SF_OPTION(trained_betas) | SF_OPTION(prediction_type) |

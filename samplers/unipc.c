@@ -181,10 +181,12 @@ const sf_sampler_class sf_sampler_unipc = {
             .name = "unipc",
             .title = "UniPC",
             .class_name = "UniPCMultistepScheduler",
-            .description = "predictor and corrector from one evaluation; good from 8 steps on",
+            .description = "predictor and corrector from one evaluation",
             .order = 2,
             .evaluations_per_step = 1,
             .stochastic = 0,
+            .least_steps = 8,
+            .most_steps = 20,
         },
     .aliases = (const char *const[]){"uni_pc", NULL},
     .options = SF_OPTION(num_train_timesteps) | SF_OPTION(beta_start) | SF_OPTION(beta_end) |
@@ -198,6 +200,7 @@ const sf_sampler_class sf_sampler_unipc = {
                SF_OPTION(solver_type) | SF_OPTION(solver_order) | SF_OPTION(lower_order_final) |
                SF_OPTION(predict_x0) | SF_OPTION(disable_corrector),
     .choices = SF_LAMBDA_CHOICES(0),
+    .takes = SF_TAKES_SIGMAS,
     .n_kept = SAMPLE + 1,
     .set_defaults = set_defaults,
     .begin = begin,

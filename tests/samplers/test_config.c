@@ -236,6 +236,21 @@ static const struct {
     {"euler", "{}", {0}, {3, 0, 1}, 0, 3, 0, "sigma 1", "is 0"},
     {"euler", "{\"use_karras_sigmas\": true}", {999, 1}, {0}, 2, 0, 0, "karras", "timesteps"},
     {"flow_euler", "{}", {999}, {1, 0.5}, 1, 2, 0, "1 timesteps and 2 sigmas", "as many"},
+    {"heun", "{\"use_karras_sigmas\": true}", {999, 1}, {0}, 2, 0, 0, "karras", "timesteps"},
+    {"heun", "{}", {999, 1}, {0}, 2, 0, 3, "3 steps", "for 2"},
+    {"dpmpp_2m", "{\"use_karras_sigmas\": true}", {999, 1}, {0}, 2, 0, 0, "karras", "timesteps"},
+    {"dpmpp_2m", "{\"use_lu_lambdas\": true}", {999, 1}, {0}, 2, 0, 0, "lu_lambdas", "timesteps"},
+    {"dpmpp_2m", "{\"use_flow_sigmas\": true}", {999, 1}, {0}, 2, 0, 0, "use_flow_sigmas", "one"},
+    {"dpmpp_2s", "{}", {9, 9}, {0}, 2, 0, 0, "must fall", "9 follows 9"},
+    {"unipc", "{}", {0}, {1, 0.5}, 0, 2, 0, "use_flow_sigmas alone", "sigmas"},
+    {"unipc", "{\"use_flow_sigmas\": true}", {0}, {0.5, 1}, 0, 2, 0, "sigma 1", "must fall"},
+    {"unipc", "{\"use_flow_sigmas\": true}", {0}, {2, 1}, 0, 2, 0, "sigma 0", "is 2"},
+    {"unipc", "{\"use_flow_sigmas\": true, \"use_karras_sigmas\": true}", {0}, {1, 0.5}, 0, 2, 0,
+     "sigmas were given", "karras"},
+    {"edm_euler", "{}", {0}, {0.5, 0.2}, 0, 2, 0, "sigma 1", "rise"},
+    {"edm_euler", "{}", {0}, {0.5, 7}, 0, 2, 0, "is 7", "rise"},
+    {"edm_euler", "{\"sigma_schedule\": \"exponential\"}", {0}, {0.5, 0.7}, 0, 2, 0, "exponential",
+     "places"},
 };
 
 START_TEST(a_bad_list_is_refused) {

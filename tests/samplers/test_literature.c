@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "samplers/class.h"
+#include "tests/backends/gpu/opencl_test.h"
 #include "tests/support/backends.h"
 #include "tests/support/sampling.h"
 #include "tests/support/support.h"
@@ -191,23 +192,34 @@ static void run_on(sf_context *context, const char *name, const char *json, floa
 }
 
 /* 1e-5 of what is computed with: x at SIGMA_HIGH is 10 and more. */
-START_TEST(all_backends_agree) {
+static void check_on(sf_context *context, const char *backend, const char *name) {
     static char json[32768];
     float wanted[SAMPLING_SIZE], found[SAMPLING_SIZE];
-    const char *name = sampler_info(_i)->name;
-    if (is_elsewhere(name))
-        return;
     write_config("leading", json, sizeof json);
     run_on(ctx, name, json, wanted);
-    for (int k = 0; k < test_n_backends(); k++) {
+    run_on(context, name, json, found);
+    for (int i = 0; i < SAMPLING_SIZE; i++)
+        ck_assert_msg(fabsf(found[i] - wanted[i]) <= 1e-5f * fmaxf(fabsf(wanted[i]), 10),
+                      "%s on %s: %.9g, not %.9g", name, backend, (double)found[i],
+                      (double)wanted[i]);
+}
+
+START_TEST(all_backends_agree) {
+    for (int k = 0; k < test_n_backends() && !is_elsewhere(sampler_info(_i)->name); k++) {
         sf_context *context = test_context_on(k);
-        run_on(context, name, json, found);
-        for (int i = 0; i < SAMPLING_SIZE; i++)
-            ck_assert_msg(fabsf(found[i] - wanted[i]) <= 1e-5f * fmaxf(fabsf(wanted[i]), 10),
-                          "%s on backend %d: %.9g, not %.9g", name, k, (double)found[i],
-                          (double)wanted[i]);
+        check_on(context, test_backend_name(k), sampler_info(_i)->name);
         test_context_free(context);
     }
+}
+END_TEST
+
+/* One context for all: a driver takes its time to start. */
+START_TEST(opencl_agrees) {
+    sf_context *context = opencl_context(1);
+    for (int i = 0; i < n_samplers(); i++)
+        if (!is_elsewhere(sampler_info(i)->name))
+            check_on(context, "opencl", sampler_info(i)->name);
+    sf_context_free(context);
 }
 END_TEST
 
@@ -364,6 +376,7 @@ Suite *suite_samplers_literature(void) {
     tcase_add_loop_test(tcase, the_error_falls_with_the_order, 0, n_samplers());
     tcase_add_loop_test(tcase, noise_leads_to_the_distribution, 0, n_samplers());
     tcase_add_loop_test(tcase, all_backends_agree, 0, n_samplers());
+    opencl_add_test(tcase, opencl_agrees, 1);
     tcase_add_test(tcase, ddpm_has_the_posterior_mean);
     tcase_add_test(tcase, noising_keeps_the_variance);
     tcase_set_timeout(tcase, 60);

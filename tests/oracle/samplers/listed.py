@@ -1,11 +1,14 @@
 """Timesteps and sigmas that the user lists; schedules that diffusers knows as such lists alone."""
 import numpy as np
-from diffusers import DDPMScheduler, EulerDiscreteScheduler
+import torch
+from diffusers import (DDPMScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EDMEulerScheduler,
+                       EulerDiscreteScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler)
 from diffusers.schedulers import AysSchedules
 
 from .common import SD
 
-CLASSES = [DDPMScheduler, EulerDiscreteScheduler]
+CLASSES = [DDPMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, DPMSolverMultistepScheduler,
+           DPMSolverSinglestepScheduler, UniPCMultistepScheduler, EDMEulerScheduler]
 EULER = "EulerDiscreteScheduler"
 AYS = {
     "ays": [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029],
@@ -34,6 +37,10 @@ def set_timesteps(scheduler, n, overrides):
     schedule = overrides.get("schedule")
     if schedule is None:
         given = {k: overrides[k] for k in ("sigmas", "timesteps") if k in overrides}
+        if isinstance(scheduler, UniPCMultistepScheduler):
+            given["sigmas"] = np.array(given["sigmas"])
+        if isinstance(scheduler, EDMEulerScheduler):
+            given["sigmas"] = torch.tensor(given["sigmas"], dtype=torch.float64)
         return scheduler.set_timesteps(**given)
     table = np.sqrt((1 - scheduler.alphas_cumprod.double().numpy()) / scheduler.alphas_cumprod.double().numpy())
     rule = dict(simple=simple, sgm_uniform=sgm_uniform).get(schedule)
@@ -49,5 +56,21 @@ def cases():
     yield "listed_euler_svd", EULER, dict(SD, prediction_type="v_prediction", timestep_type="continuous"), dict(
         sigmas=AysSchedules["StableDiffusionVideoSigmas"])
     yield "listed_ddpm", "DDPMScheduler", dict(SD, clip_sample=False), dict(timesteps=[999, 640, 640 // 2, 17, 0])
+    ays = dict(timesteps=AysSchedules["StableDiffusionTimesteps"])
+    yield "listed_heun", "HeunDiscreteScheduler", dict(SD, timestep_spacing="leading"), dict(timesteps=[981, 500, 77, 1])
+    for name in ("Multistep", "Singlestep"):
+        yield f"listed_dpm_{name.lower()}", f"DPMSolver{name}Scheduler", SD, ays
+    yield "listed_dpm_multistep_sde", "DPMSolverMultistepScheduler", dict(
+        SD, algorithm_type="sde-dpmsolver++", final_sigmas_type="sigma_min"), dict(timesteps=[999, 300, 20])
+    yield "listed_dpm_multistep_third", "DPMSolverMultistepScheduler", dict(SD, solver_order=3), ays
+    yield "listed_unipc_flow", "UniPCMultistepScheduler", dict(
+        SD, prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0), dict(
+        sigmas=[1.0, 0.9, 0.61, 0.33, 0.1])
+    yield "listed_unipc_flow_min", "UniPCMultistepScheduler", dict(
+        SD, prediction_type="flow_prediction", use_flow_sigmas=True, final_sigmas_type="sigma_min"), dict(
+        sigmas=[0.8, 0.4, 0.2])
+    yield "listed_edm_euler", "EDMEulerScheduler", {}, dict(sigmas=[0.0, 0.3, 0.55, 0.9])
+    yield "listed_edm_euler_end", "EDMEulerScheduler", dict(
+        rho=5.0, final_sigmas_type="sigma_min"), dict(sigmas=[0.1, 1.0])
     for schedule in ("simple", "sgm_uniform", "ays", "ays_sdxl", "ays_svd"):
         yield f"listed_{schedule}", EULER, SD, dict(few, schedule=schedule)
