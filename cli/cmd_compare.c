@@ -36,8 +36,8 @@ static const option_spec options[] = {
      offsetof(values, schedule), 0, 0},
     {"reference-sampler", 0, OPTION_TEXT, "NAME", "of the picture that is the measure (ddim)",
      offsetof(values, reference_sampler), 0, 0},
-    {"reference-steps", 0, OPTION_INT, "N", "its steps (1000)", offsetof(values, reference_steps),
-     1, 10000},
+    {"reference-steps", 0, OPTION_INT, "N", "its steps (999)", offsetof(values, reference_steps), 1,
+     10000},
     {"output-dir", 'o', OPTION_TEXT, "DIR", "where sheet.png, distances.csv, .svg go (.)",
      offsetof(values, folder), 0, 0},
     {"negative-prompt", 'n', OPTION_TEXT, "TEXT", "what the picture should not be",
@@ -70,10 +70,11 @@ const cli_command command_compare = {
         "each\n"
         "picture is from that of very many steps. Writes DIR/sheet.png (a sampler a row, steps "
         "from\n"
-        "left to right), DIR/reference.png, DIR/distances.csv (row, column, sampler, steps, rms "
-        "over\n"
-        "the pixels in 1/255, seconds) and DIR/distances.svg, a plot of them. Samplers that draw\n"
-        "noise lead to another picture, so their distance does not go to 0.",
+        "left to right; of one number of steps, samplers from left to right in a square),\n"
+        "DIR/reference.png, DIR/distances.csv (row, column, sampler, steps, rms over the pixels "
+        "in\n"
+        "1/255, seconds) and DIR/distances.svg, a plot of them. Samplers that draw noise lead to\n"
+        "another picture, so their distance does not go to 0.",
     .examples = "  sfumato compare \"a red apple\" --output-dir apple\n"
                 "  sfumato compare \"cat face\" --model ~/sd15 --samplers ddim,euler \\\n"
                 "      --steps 5,10,20 --reference-steps 200 --output-dir cat\n",
@@ -114,6 +115,14 @@ static int list_steps(comparison *found, const cli_numbers *steps) {
         found->steps[k] = (int)n;
     }
     return -1;
+}
+
+/* Of the sheet: the numbers of steps, or of one number such that the sheet is nearly square. */
+static int columns_of(const comparison *found) {
+    int columns = 1;
+    while (found->n_steps == 1 && columns * columns < found->n_samplers)
+        columns++;
+    return found->n_steps > 1 ? found->n_steps : columns;
 }
 
 static sf_generate_options asked_options(const values *given, const char *sampler, int steps) {
@@ -193,7 +202,7 @@ static sf_status make_sheet(sf_context *context, const comparison *found, const 
         memset(sf_image_pixels(blank), 255, bytes);
         for (int i = 0; i < n; i++)
             images[i] = found->cells[i].image ? found->cells[i].image : blank;
-        status = sf_image_contact_sheet(context, images, n, found->n_steps, 4, sheet);
+        status = sf_image_contact_sheet(context, images, n, found->n_columns, 4, sheet);
     }
     sf_image_free(blank);
     free(images);
@@ -290,8 +299,9 @@ static int run_in_context(sf_context *context, const values *given, comparison *
 }
 
 static int run(int argc, char **argv) {
+    /* 1000 steps of 1000 leave no room for a steps_offset. */
     static values given = {
-        .guidance_scale = -1, .reference_sampler = "ddim", .reference_steps = 1000};
+        .guidance_scale = -1, .reference_sampler = "ddim", .reference_steps = 999};
     comparison found = {0};
     int first;
     int status = options_parse(&command_compare, argc, argv, &given, &first);
@@ -307,6 +317,7 @@ static int run(int argc, char **argv) {
         status = list_samplers(&found, names);
     else if (status < 0)
         list_all(&found);
+    found.n_columns = columns_of(&found);
     sf_context *context = status < 0 ? session_open(&given.session) : NULL;
     if (context) {
         given.prompt = argv[first];

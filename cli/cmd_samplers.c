@@ -32,8 +32,8 @@ const cli_command command_samplers = {
 };
 
 static const char *kind_name(sf_sampler_kind kind) {
-    static const char *const names[] = {"diffusion", "consistency", "flow", "edm", "inversion",
-                                       "continuous"};
+    static const char *const names[] = {"diffusion", "consistency", "flow",
+                                        "edm",       "inversion",   "continuous"};
     return names[kind];
 }
 

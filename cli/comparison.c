@@ -71,7 +71,8 @@ static void write_table(const comparison *found, FILE *file) {
     for (int i = 0; i < found->n_samplers; i++)
         for (int k = 0; k < found->n_steps; k++) {
             const comparison_cell *cell = comparison_at(found, i, k);
-            fprintf(file, "%d,%d,", i, k);
+            int place = i * found->n_steps + k;
+            fprintf(file, "%d,%d,", place / found->n_columns, place % found->n_columns);
             write_quoted(file, found->samplers[i]);
             fprintf(file, ",%d,", found->steps[k]);
             if (cell->image)

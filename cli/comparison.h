@@ -1,6 +1,6 @@
 /*
- * What `sfumato compare` has found: a grid of pictures, a sampler a row and a number of steps a
- * column, and how far each is from the reference; as a table and as a plot.
+ * What `sfumato compare` has found: a picture for each sampler and number of steps, and how far each is
+ * from the reference; as a table and as a plot.
  */
 #ifndef SF_CLI_COMPARISON_H
 #define SF_CLI_COMPARISON_H
@@ -22,6 +22,7 @@ typedef struct comparison {
     int n_samplers, n_steps;
     const char *samplers[COMPARISON_MOST]; /* borrowed */
     int steps[COMPARISON_MOST];
+    int n_columns;          /* of the sheet, which has the cells in their order */
     const char *reference;  /* in words, borrowed */
     comparison_cell *cells; /* n_samplers rows of n_steps, owned */
 } comparison;

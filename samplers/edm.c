@@ -67,10 +67,11 @@ static sf_status check_listed(const sf_sampler *sampler) {
     for (int i = 0; i < listed->count; i++)
         if (!(listed->values[i] >= 0 && listed->values[i] <= 1) ||
             (i > 0 && listed->values[i] <= listed->values[i - 1]))
-            SF_FAIL(sampler->ctx, ERROR_ARGUMENT,
-                    "sigma %d of those given is %g; they are places that rise from 0, sigma_max, to "
-                    "1, sigma_min",
-                    i, listed->values[i]);
+            SF_FAIL(
+                sampler->ctx, ERROR_ARGUMENT,
+                "sigma %d of those given is %g; they are places that rise from 0, sigma_max, to "
+                "1, sigma_min",
+                i, listed->values[i]);
     return SF_OK;
 }
 

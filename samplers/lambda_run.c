@@ -142,11 +142,11 @@ static sf_status check_listed(const sf_sampler *sampler) {
     const sf_asked_numbers *sigmas = &settings->custom_sigmas;
     bool flow = settings->use_flow_sigmas;
     if ((settings->custom_timesteps.values || sigmas->values) && sampler->schedule->fill)
-        SF_FAIL(sampler->ctx, ERROR_ARGUMENT,
-                "%s were given and the schedule %s; one is possible",
+        SF_FAIL(sampler->ctx, ERROR_ARGUMENT, "%s were given and the schedule %s; one is possible",
                 sigmas->values ? "sigmas" : "timesteps", sampler->schedule->info.name);
     if (settings->custom_timesteps.values && flow)
-        SF_FAIL(sampler->ctx, ERROR_ARGUMENT, "timesteps were given and use_flow_sigmas; "
+        SF_FAIL(sampler->ctx, ERROR_ARGUMENT,
+                "timesteps were given and use_flow_sigmas; "
                 "one is possible");
     if (sigmas->values && !flow)
         SF_FAIL(sampler->ctx, ERROR_ARGUMENT, "sigmas can be given with use_flow_sigmas alone");

@@ -120,6 +120,27 @@ START_TEST(a_grid_of_pictures) {
 }
 END_TEST
 
+/* Five samplers of one number of steps: three columns. */
+START_TEST(a_square_of_pictures) {
+    struct command_result result;
+    char text[4096];
+    sf_context *ctx = test_context();
+    cli_run(&result, "compare", "--quiet", "red", "--samplers", "ddim,euler,lms,unipc,deis",
+            "--steps", "2", "--reference-steps", "2", "--output-dir", "square");
+    ck_assert_msg(result.status == 0, "%s", result.err);
+    sf_image *sheet = load(ctx, "square/sheet.png"), *reference = load(ctx, "square/reference.png");
+    ck_assert_int_eq(sf_image_width(sheet), 3 * sf_image_width(reference) + 2 * 4);
+    ck_assert_int_eq(sf_image_height(sheet), 2 * sf_image_height(reference) + 4);
+    read_text("square/distances.csv", text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "\n0,2,\"lms\",2,"));
+    ck_assert_ptr_nonnull(strstr(text, "\n1,1,\"deis\",2,"));
+    sf_image_free(sheet);
+    sf_image_free(reference);
+    command_result_free(&result);
+    sf_context_free(ctx);
+}
+END_TEST
+
 START_TEST(wrong_usage) {
     check_cli(2, "", NULL, "compare");
     check_cli(2, "", NULL, "compare", "red", "apple");
@@ -180,6 +201,7 @@ Suite *suite_cli_compare(void) {
     tcase_add_checked_fixture(tcase, cli_setup, cli_teardown);
     tcase_add_test(tcase, every_sampler_and_schedule_is_listed);
     tcase_add_test(tcase, a_grid_of_pictures);
+    tcase_add_test(tcase, a_square_of_pictures);
     tcase_add_test(tcase, what_a_sampler_lacks_is_left_out);
     tcase_add_test(tcase, wrong_usage);
     tcase_add_test(tcase, lists_of_levels);

@@ -2,16 +2,21 @@
 
 Usage: make_pipeline_goldens.py MODEL_FOLDER OUTPUT_FOLDER
 
-Writes one PNG sheet a sampler (row-major, ten pictures in two rows) and cases.json, which says how each
-picture was drawn. Versions: requirements.txt. Everything in f32 on the CPU.
+Writes one PNG sheet a sampler (row-major, ten pictures in two rows), one of all other samplers, and
+cases.json, which says how each picture was drawn. Versions: requirements.txt. Everything in f32 on the CPU.
 """
 import json
 import pathlib
 import sys
 
 import torch
-from diffusers import (DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler,
-                       StableDiffusionPipeline)
+from diffusers import (DDIMScheduler, DDPMScheduler, DEISMultistepScheduler,
+                       DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler,
+                       EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
+                       HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler,
+                       KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler, PNDMScheduler,
+                       SASolverScheduler, StableDiffusionPipeline, TCDScheduler,
+                       UniPCMultistepScheduler)
 from PIL import Image
 
 PROMPTS = ["a red apple", "cat face", "rocket", "blue heart", "penguin",
@@ -40,6 +45,42 @@ OTHERS = [
     ("rescaled", "ddim", dict(prompt="a red apple", num_inference_steps=8, guidance_scale=8.0,
                               guidance_rescale=0.7, seed=6), {}),
 ]
+
+# The other samplers, a picture each of one prompt and seed: (scheduler, its options).
+NOISE = dict(algorithm_type="dpmsolver", final_sigmas_type="sigma_min")
+REST = {
+    "euler_a": (EulerAncestralDiscreteScheduler, {}),
+    "heun": (HeunDiscreteScheduler, {}),
+    "dpm2": (KDPM2DiscreteScheduler, {}),
+    "dpm2_a": (KDPM2AncestralDiscreteScheduler, {}),
+    "lms": (LMSDiscreteScheduler, {}),
+    "dpmpp_2m": (DPMSolverMultistepScheduler, dict(use_karras_sigmas=True)),
+    "dpmpp_2m_sde": (DPMSolverMultistepScheduler, dict(algorithm_type="sde-dpmsolver++")),
+    "dpmpp_3m": (DPMSolverMultistepScheduler, dict(solver_order=3)),
+    "dpm_2m": (DPMSolverMultistepScheduler, NOISE),
+    "dpmpp_2s": (DPMSolverSinglestepScheduler, {}),
+    "unipc": (UniPCMultistepScheduler, {}),
+    "deis": (DEISMultistepScheduler, {}),
+    "sa_solver": (SASolverScheduler, {}),
+    "pndm": (PNDMScheduler, {}),
+    "plms": (PNDMScheduler, dict(skip_prk_steps=True)),
+    "lcm": (LCMScheduler, {}),
+    "tcd": (TCDScheduler, {}),
+}
+
+
+def draw_rest(pipe, output, cases):
+    sheet = Image.new("RGB", (6 * 64, 3 * 64))
+    for i, (name, (scheduler, options)) in enumerate(REST.items()):
+        image = draw(pipe, scheduler, options, 42, prompt="a red apple", num_inference_steps=10,
+                     guidance_scale=GUIDANCE)
+        x, y = i % 6 * 64, i // 6 * 64
+        sheet.paste(image, (x, y))
+        cases.append(dict(file="samplers.png", x=x, y=y, width=64, height=64, sampler=name,
+                          schedule="karras" if "use_karras_sigmas" in options else None,
+                          prompt="a red apple", negative_prompt="", steps=10,
+                          guidance_scale=GUIDANCE, eta=0.0, seed="42"))
+    sheet.save(output / "samplers.png", optimize=True)
 
 
 def draw(pipe, scheduler, options, seed, **arguments):
@@ -78,6 +119,7 @@ def main():
                           guidance_scale=arguments["guidance_scale"],
                           guidance_rescale=arguments.get("guidance_rescale", 0.0),
                           eta=arguments.get("eta", 0.0), seed=str(seed)))
+    draw_rest(pipe, output, cases)
     (output / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
 
 

@@ -26,14 +26,15 @@ static sf_pipeline *pipeline;
 
 /* ---- pictures of the emoji model ---- */
 
-/* cases.json: ten seeds of three samplers, then the others. */
+/* cases.json: ten seeds of three samplers, other settings, then the other samplers. */
 enum {
     N_SEEDS = 10,
     FIRST_DDIM = 0,
     FIRST_DDPM = 10,
     FIRST_EULER = 20,
     FIRST_OTHER = 30,
-    END = 39
+    FIRST_SAMPLER = 39,
+    END = 56
 };
 
 static json_t *cases;
@@ -201,9 +202,10 @@ Suite *suite_pipelines_text2img(void) {
         add_case(suite, "ddim", setups[i], FIRST_DDIM, FIRST_DDIM + N_SEEDS);
         add_case(suite, "ddpm", setups[i], FIRST_DDPM, FIRST_DDPM + N_SEEDS);
         add_case(suite, "euler", setups[i], FIRST_EULER, FIRST_EULER + N_SEEDS);
-        add_case(suite, "other", setups[i], FIRST_OTHER, END);
+        add_case(suite, "other", setups[i], FIRST_OTHER, FIRST_SAMPLER);
         add_half(suite, "half", setups[i]);
     }
+    add_case(suite, "samplers", setup_cpu, FIRST_SAMPLER, END);
     TCase *tcase = tcase_create("tiny");
     tcase_add_loop_test(tcase, draws_another_configuration, 0, test_n_backends());
     suite_add_tcase(suite, tcase);
