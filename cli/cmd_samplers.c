@@ -41,13 +41,13 @@ static int print_lines(void) {
     int n_samplers, n_schedules;
     const sf_sampler_info *const *samplers = sf_sampler_list(&n_samplers);
     const sf_schedule_info *const *schedules = sf_schedule_list(&n_schedules);
-    printf("%-20s %-11s %5s %5s %-6s %-7s\n", "sampler", "models", "order", "calls", "noise",
+    printf("%-20s %-11s %5s %5s %-6s %-8s\n", "sampler", "models", "order", "calls", "noise",
            "steps");
     for (int i = 0; i < n_samplers; i++) {
         const sf_sampler_info *info = samplers[i];
         char steps[32];
         snprintf(steps, sizeof steps, "%d-%d", info->least_steps, info->most_steps);
-        printf("%-20s %-11s %5d %5d %-6s %-7s %s: %s\n", info->name, kind_name(info->kind),
+        printf("%-20s %-11s %5d %5d %-6s %-8s %s: %s\n", info->name, kind_name(info->kind),
                info->order, info->evaluations_per_step, info->stochastic ? "yes" : "no", steps,
                info->title, info->description);
     }

@@ -3,8 +3,10 @@
  */
 #include <jansson.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "tests/support/cli.h"
@@ -52,6 +54,35 @@ START_TEST(every_sampler_and_schedule_is_listed) {
     json_decref(whole);
     command_result_free(&lines);
     command_result_free(&json);
+}
+END_TEST
+
+/* The name as a word. */
+static bool names(const char *text, const char *name) {
+    size_t length = strlen(name);
+    for (const char *at = text; (at = strstr(at, name)); at += length)
+        if (at > text && strchr(" `\n", at[-1]) && strchr("`,. \n", at[length]))
+            return true;
+    return false;
+}
+
+/* The manual page and README.md name each sampler, doc/samplers.md those that the sheet shows. */
+START_TEST(every_sampler_is_in_the_papers) {
+    static const char *const files[] = {"README.md", "doc/sfumato.1", "doc/samplers.md"};
+    int n_samplers, n_schedules;
+    const sf_sampler_info *const *samplers = sf_sampler_list(&n_samplers);
+    const sf_schedule_info *const *schedules = sf_schedule_list(&n_schedules);
+    for (int k = 0; k < 3; k++) {
+        char *text = test_read_file(test_source(files[k]), NULL);
+        for (int i = 0; i < n_samplers; i++)
+            if (k < 2 || samplers[i]->kind == SF_SAMPLER_DIFFUSION)
+                ck_assert_msg(names(text, samplers[i]->name), "%s lacks %s", files[k],
+                              samplers[i]->name);
+        for (int i = 0; i < n_schedules && k == 1; i++)
+            ck_assert_msg(names(text, schedules[i]->name), "%s lacks %s", files[k],
+                          schedules[i]->name);
+        free(text);
+    }
 }
 END_TEST
 
@@ -200,6 +231,7 @@ Suite *suite_cli_compare(void) {
     TCase *tcase = tcase_create("compare");
     tcase_add_checked_fixture(tcase, cli_setup, cli_teardown);
     tcase_add_test(tcase, every_sampler_and_schedule_is_listed);
+    tcase_add_test(tcase, every_sampler_is_in_the_papers);
     tcase_add_test(tcase, a_grid_of_pictures);
     tcase_add_test(tcase, a_square_of_pictures);
     tcase_add_test(tcase, what_a_sampler_lacks_is_left_out);
