@@ -114,10 +114,12 @@ const sf_sampler_class sf_sampler_deis = {
                SF_OPTION(dynamic_thresholding_ratio) | SF_OPTION(sample_max_value) |
                SF_OPTION(use_karras_sigmas) | SF_OPTION(use_exponential_sigmas) |
                SF_OPTION(use_beta_sigmas) | SF_OPTION(use_flow_sigmas) | SF_OPTION(flow_shift) |
-               SF_OPTION(sigma_min) | SF_OPTION(sigma_max) | SF_OPTION(algorithm_type) |
-               SF_OPTION(solver_type) | SF_OPTION(solver_order) | SF_OPTION(lower_order_final),
+               SF_OPTION(use_dynamic_shifting) | SF_OPTION(time_shift_type) | SF_OPTION(sigma_min) |
+               SF_OPTION(sigma_max) | SF_OPTION(algorithm_type) | SF_OPTION(solver_type) |
+               SF_OPTION(solver_order) | SF_OPTION(lower_order_final),
     .choices = SF_LAMBDA_CHOICES(SF_BIT(SF_ALGORITHM_deis) | SF_BIT(SF_ALGORITHM_dpmsolver) |
                                  SF_BIT(SF_ALGORITHM_dpmsolverpp)),
+    .takes = SF_TAKES_MU,
     .n_kept = MOST,
     .set_defaults = set_defaults,
     .begin = begin,

@@ -130,8 +130,8 @@ static void insist_dpm_3m(sf_scheduler_settings *settings) {
         SF_LAMBDA_CHOICES(SF_BIT(SF_ALGORITHM_dpmsolver) | SF_BIT(SF_ALGORITHM_dpmsolverpp) |      \
                           SF_BIT(SF_ALGORITHM_sde_dpmsolver) |                                     \
                           SF_BIT(SF_ALGORITHM_sde_dpmsolverpp) | SF_BIT(SF_ALGORITHM_deis)),       \
-    .takes = SF_TAKES_TIMESTEPS, .n_kept = 3, .set_defaults = set_defaults, .begin = begin,        \
-    .step = step
+    .takes = SF_TAKES_TIMESTEPS | SF_TAKES_MU, .n_kept = 3, .set_defaults = set_defaults,          \
+    .begin = begin, .step = step
 
 const sf_sampler_class sf_sampler_dpmpp_2m = {
     .info =

@@ -39,9 +39,10 @@ typedef struct sf_dpm_update {
      SF_OPTION(thresholding) | SF_OPTION(dynamic_thresholding_ratio) |                             \
      SF_OPTION(sample_max_value) | SF_OPTION(variance_type) | SF_OPTION(use_karras_sigmas) |       \
      SF_OPTION(use_exponential_sigmas) | SF_OPTION(use_beta_sigmas) | SF_OPTION(use_flow_sigmas) | \
-     SF_OPTION(flow_shift) | SF_OPTION(sigma_min) | SF_OPTION(sigma_max) |                         \
-     SF_OPTION(final_sigmas_type) | SF_OPTION(lambda_min_clipped) | SF_OPTION(algorithm_type) |    \
-     SF_OPTION(solver_type) | SF_OPTION(solver_order) | SF_OPTION(lower_order_final))
+     SF_OPTION(flow_shift) | SF_OPTION(use_dynamic_shifting) | SF_OPTION(time_shift_type) |        \
+     SF_OPTION(sigma_min) | SF_OPTION(sigma_max) | SF_OPTION(final_sigmas_type) |                  \
+     SF_OPTION(lambda_min_clipped) | SF_OPTION(algorithm_type) | SF_OPTION(solver_type) |          \
+     SF_OPTION(solver_order) | SF_OPTION(lower_order_final))
 
 /* Whether algorithm_type predicts the noise (dpmsolver, sde-dpmsolver), and whether it draws. */
 bool sf_dpm_predicts_noise(const sf_sampler *sampler);

@@ -46,6 +46,7 @@ typedef struct sf_lambda_rules {
     bool spacing_is_even; /* timestep_spacing is no option: linspace */
     bool flow_from_one;   /* flow sigmas are spread before the shift from 1, not from 1 - 1 / T */
     bool flow_karras;     /* Karras' sigmas can be those of a flow */
+    bool mu_is_needed;    /* with use_dynamic_shifting, which can be linear too */
     bool rises;           /* from the cleanest level to the noisiest, each timestep once */
 } sf_lambda_rules;
 

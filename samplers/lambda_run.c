@@ -91,8 +91,21 @@ static void spread(build *b) {
 
 /* ---- flow matching ---- */
 
-static double shifted(double sigma, double shift) {
-    return shift * sigma / (1 + (shift - 1) * sigma);
+/* Two forms of one function of s, which round differently. */
+static double shifted(const build *b, double s) {
+    double shift = b->settings->flow_shift;
+    bool dynamic = b->settings->use_dynamic_shifting && b->rules->mu_is_needed;
+    return dynamic ? shift / (shift + (1 / s - 1)) : shift * s / (1 + (shift - 1) * s);
+}
+
+/* Stretches the sigmas such that the last is shift_terminal. A last one of 1 leaves nothing to stretch. */
+static void stretch_flow(build *b) {
+    double terminal = b->settings->shift_terminal, rest = 1 - b->sigmas[b->n - 1];
+    double scale = rest / (1 - terminal);
+    if (isnan(terminal) || !(terminal > 0) || !(rest > 0))
+        return;
+    for (int i = 0; i < b->n; i++)
+        b->sigmas[i] = 1 - (1 - b->sigmas[i]) / scale;
 }
 
 /*
@@ -106,12 +119,31 @@ static void spread_flow(build *b) {
     for (int i = 0; i < n; i++) {
         double even = b->rules->flow_from_one ? sf_linspace_f64(1, 1 / total, n + 1, i)
                                               : 1 - sf_linspace_f64(1, 1 / total, n + 1, n - i);
-        b->sigmas[i] = shifted(listed ? listed[i] : even, b->settings->flow_shift);
+        b->sigmas[i] = shifted(b, listed ? listed[i] : even);
     }
+    stretch_flow(b);
     if (b->rules->flow_from_one && fabs(b->sigmas[0] - 1) < almost)
         b->sigmas[0] -= almost; /* lambda is -infinity at 1 */
     for (int i = 0; i < n; i++)
         b->timesteps[i] = trunc(b->sigmas[i] * total);
+}
+
+/* use_dynamic_shifting: the shift is exp(mu) or, linear, mu. */
+static sf_status shift_by_mu(sf_sampler *sampler, const sf_lambda_rules *rules) {
+    sf_scheduler_settings *settings = &sampler->settings;
+    bool linear = settings->time_shift_type != SF_SHIFT_exponential;
+    if (!settings->use_dynamic_shifting || (!settings->mu && !rules->mu_is_needed))
+        return SF_OK;
+    if (!settings->mu)
+        SF_FAIL(sampler->ctx, ERROR_ARGUMENT,
+                "the configuration has use_dynamic_shifting: mu is needed (--mu)");
+    if (linear && !rules->mu_is_needed)
+        SF_FAIL(sampler->ctx, ERROR_UNSUPPORTED, "mu goes with time_shift_type exponential alone");
+    settings->flow_shift = linear ? *settings->mu : exp(*settings->mu);
+    if (!(settings->flow_shift > 0 && isfinite(settings->flow_shift)))
+        SF_FAIL(sampler->ctx, ERROR_ARGUMENT, "mu %g makes a shift of %g", *settings->mu,
+                settings->flow_shift);
+    return SF_OK;
 }
 
 /* Karras' sigmas, which are noise per signal, as those of a flow. */
@@ -240,6 +272,7 @@ sf_status sf_lambda_begin(sf_sampler *sampler, const sf_lambda_rules *rules) {
                .n_steps = sampler->n_steps};
     SF_TRY(check_flow(sampler, rules));
     SF_TRY(check_listed(sampler));
+    SF_TRY(shift_by_mu(sampler, rules));
     if (rules->rescaled_end && sampler->settings.rescale_betas_zero_snr)
         sampler->alphas.values[sampler->alphas.count - 1] = LEAST_ALPHA;
     sf_status status = build_run(sampler, &b);

@@ -29,7 +29,12 @@ static void set_defaults(sf_scheduler_settings *settings) {
 
 static sf_status begin(sf_sampler *sampler) {
     static const sf_lambda_rules rules = {
-        .rescaled_end = true, .last_is_kept = true, .flow_from_one = true, .flow_karras = true};
+        .rescaled_end = true,
+        .last_is_kept = true,
+        .flow_from_one = true,
+        .flow_karras = true,
+        .mu_is_needed = true,
+    };
     if (!sampler->settings.predict_x0)
         SF_TRY(sf_lambda_check_noise(sampler));
     return sf_lambda_begin(sampler, &rules);
@@ -196,11 +201,12 @@ const sf_sampler_class sf_sampler_unipc = {
                SF_OPTION(dynamic_thresholding_ratio) | SF_OPTION(sample_max_value) |
                SF_OPTION(use_karras_sigmas) | SF_OPTION(use_exponential_sigmas) |
                SF_OPTION(use_beta_sigmas) | SF_OPTION(use_flow_sigmas) | SF_OPTION(flow_shift) |
-               SF_OPTION(sigma_min) | SF_OPTION(sigma_max) | SF_OPTION(final_sigmas_type) |
-               SF_OPTION(solver_type) | SF_OPTION(solver_order) | SF_OPTION(lower_order_final) |
-               SF_OPTION(predict_x0) | SF_OPTION(disable_corrector),
+               SF_OPTION(use_dynamic_shifting) | SF_OPTION(time_shift_type) |
+               SF_OPTION(shift_terminal) | SF_OPTION(sigma_min) | SF_OPTION(sigma_max) |
+               SF_OPTION(final_sigmas_type) | SF_OPTION(solver_type) | SF_OPTION(solver_order) |
+               SF_OPTION(lower_order_final) | SF_OPTION(predict_x0) | SF_OPTION(disable_corrector),
     .choices = SF_LAMBDA_CHOICES(0),
-    .takes = SF_TAKES_SIGMAS,
+    .takes = SF_TAKES_SIGMAS | SF_TAKES_MU,
     .n_kept = SAMPLE + 1,
     .set_defaults = set_defaults,
     .begin = begin,

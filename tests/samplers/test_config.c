@@ -160,6 +160,8 @@ static const struct {
      "above sigma_max"},
     {"{" FLOW ", \"use_dynamic_shifting\": true}", NULL, NULL, -1, 4, SF_ERROR_ARGUMENT,
      "mu is needed", "use_dynamic_shifting"},
+    {"{" FLOW ", \"use_dynamic_shifting\": true}", "unipc", NULL, -1, 4, SF_ERROR_ARGUMENT,
+     "mu is needed", "use_dynamic_shifting"},
     {"{" FLOW ", \"time_shift_type\": \"square\"}", NULL, NULL, -1, 4, SF_ERROR_UNSUPPORTED,
      "time_shift_type", "exponential, linear"},
     {"{" FLOW "}", NULL, "sgm_uniform", -1, 4, SF_ERROR_NOT_FOUND, "flow_euler has no schedule",

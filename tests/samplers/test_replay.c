@@ -229,7 +229,7 @@ static const struct {
     {"k_diffusion", 18},
     {"few", 25},
     {"flow", 20},
-    {"listed", 20},
+    {"listed", 26},
     {"dpm_multistep", 40},
     {"dpm_singlestep", 35},
     {"unipc", 30},

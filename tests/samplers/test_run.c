@@ -1,7 +1,4 @@
-/*
- * Samplers at work: properties that hold whatever diffusers says, the loop, what is refused, and
- * failing allocations.
- */
+/* Samplers at work: properties, whatever diffusers says, the loop, refusals, failing allocations. */
 #include <math.h>
 #include <stdio.h>
 
@@ -46,10 +43,9 @@ static void random_model(void *user, const sf_sampler *sampler, const sf_evaluat
 static void perfect_model(void *user, const sf_sampler *sampler, const sf_evaluation *evaluation,
                           const float *model_input, float *m) {
     const float *clean = user;
-    for (int i = 0; i < SAMPLING_SIZE; i++) {
-        double x = (double)model_input[i];
-        m[i] = (float)sampling_answer(sampler, evaluation, x, (double)clean[i]);
-    }
+    for (int i = 0; i < SAMPLING_SIZE; i++)
+        m[i] =
+            (float)sampling_answer(sampler, evaluation, (double)model_input[i], (double)clean[i]);
 }
 
 static const char *const samplers[] = {"ddim", "ddpm", "euler"};
@@ -493,7 +489,7 @@ Suite *suite_samplers_run(void) {
     tcase_add_test(use, the_list_is_complete);
     tcase_add_test(use, progress_can_cancel);
     tcase_add_test(use, a_run_can_be_repeated);
-    tcase_add_loop_test(use, a_bad_input_is_refused, 0, N_BAD);
+    tcase_add_loop_test(use, a_bad_input_is_refused, 0, sizeof bad_inputs / sizeof *bad_inputs);
     tcase_add_test(use, bad_noise_is_refused);
     tcase_add_test(use, any_shape_is_replayed);
     tcase_add_loop_test(use, failing_allocations_leave_nothing, 0, 7);

@@ -1,14 +1,14 @@
-"""Timesteps and sigmas that the user lists; schedules that diffusers knows as such lists alone."""
+"""Timesteps, sigmas and mu that the user gives; schedules that diffusers knows as lists of levels alone."""
 import numpy as np
 import torch
-from diffusers import (DDPMScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EDMEulerScheduler,
+from diffusers import (DDPMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EDMEulerScheduler,
                        EulerDiscreteScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler)
 from diffusers.schedulers import AysSchedules
 
 from .common import SD
 
 CLASSES = [DDPMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, DPMSolverMultistepScheduler,
-           DPMSolverSinglestepScheduler, UniPCMultistepScheduler, EDMEulerScheduler]
+           DEISMultistepScheduler, DPMSolverSinglestepScheduler, UniPCMultistepScheduler, EDMEulerScheduler]
 EULER = "EulerDiscreteScheduler"
 AYS = {
     "ays": [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029],
@@ -36,8 +36,10 @@ def sgm_uniform(sigmas, n):
 def set_timesteps(scheduler, n, overrides):
     schedule = overrides.get("schedule")
     if schedule is None:
-        given = {k: overrides[k] for k in ("sigmas", "timesteps") if k in overrides}
-        if isinstance(scheduler, UniPCMultistepScheduler):
+        given = {k: overrides[k] for k in ("sigmas", "timesteps", "mu") if k in overrides}
+        if "sigmas" not in given and "timesteps" not in given:
+            given["num_inference_steps"] = n
+        if isinstance(scheduler, UniPCMultistepScheduler) and "sigmas" in given:
             given["sigmas"] = np.array(given["sigmas"])
         if isinstance(scheduler, EDMEulerScheduler):
             given["sigmas"] = torch.tensor(given["sigmas"], dtype=torch.float64)
@@ -69,6 +71,11 @@ def cases():
     yield "listed_unipc_flow_min", "UniPCMultistepScheduler", dict(
         SD, prediction_type="flow_prediction", use_flow_sigmas=True, final_sigmas_type="sigma_min"), dict(
         sigmas=[0.8, 0.4, 0.2])
+    dynamic = dict(SD, prediction_type="flow_prediction", use_flow_sigmas=True, use_dynamic_shifting=True)
+    for name in ("DPMSolverMultistep", "DPMSolverSinglestep", "DEISMultistep", "UniPCMultistep"):
+        yield f"mu_{name}", f"{name}Scheduler", dynamic, dict(steps=[2, 7], mu=0.8)
+    yield "mu_linear", "UniPCMultistepScheduler", dict(dynamic, time_shift_type="linear"), dict(steps=[2, 7], mu=1.7)
+    yield "mu_terminal", "UniPCMultistepScheduler", dict(dynamic, shift_terminal=0.1237), dict(steps=[2, 7], mu=1.15)
     yield "listed_edm_euler", "EDMEulerScheduler", {}, dict(sigmas=[0.0, 0.3, 0.55, 0.9])
     yield "listed_edm_euler_end", "EDMEulerScheduler", dict(
         rho=5.0, final_sigmas_type="sigma_min"), dict(sigmas=[0.1, 1.0])
