@@ -1,8 +1,8 @@
 """Timesteps, sigmas and mu that the user gives; schedules that diffusers knows as lists of levels alone."""
 import numpy as np
 import torch
-from diffusers import (DDPMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EDMEulerScheduler,
-                       EulerDiscreteScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler)
+from diffusers import (DDPMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler,
+                       DPMSolverSinglestepScheduler, EDMEulerScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler)
 from diffusers.schedulers import AysSchedules
 
 from .common import SD
@@ -59,7 +59,8 @@ def cases():
         sigmas=AysSchedules["StableDiffusionVideoSigmas"])
     yield "listed_ddpm", "DDPMScheduler", dict(SD, clip_sample=False), dict(timesteps=[999, 640, 640 // 2, 17, 0])
     ays = dict(timesteps=AysSchedules["StableDiffusionTimesteps"])
-    yield "listed_heun", "HeunDiscreteScheduler", dict(SD, timestep_spacing="leading"), dict(timesteps=[981, 500, 77, 1])
+    yield "listed_heun", "HeunDiscreteScheduler", dict(SD, timestep_spacing="leading"), dict(
+        timesteps=[981, 500, 77, 1])
     for name in ("Multistep", "Singlestep"):
         yield f"listed_dpm_{name.lower()}", f"DPMSolver{name}Scheduler", SD, ays
     yield "listed_dpm_multistep_sde", "DPMSolverMultistepScheduler", dict(
