@@ -272,7 +272,8 @@ static void check_products(gpu_device *device) {
 /* What the library has no product for, and what was not planned. */
 static void check_refusals(gpu_device *device) {
     const gpu_matrix matrix = {{NULL, 0}, SF_F32, 4, 16};
-    const gpu_product good = {4, 4, 4, 1, matrix, matrix, matrix, false, 1, 0, {NULL, 0}, {NULL, 0}};
+    const gpu_product good = {4,      4,     4, 1, matrix,    matrix,
+                              matrix, false, 1, 0, {NULL, 0}, {NULL, 0}};
     gpu_product product = good;
     CHECK(gpu_driver_multiplies(device, &product), "a plain product is refused");
     CHECK(gpu_driver_multiplies(NULL, &product), "a plain product is refused without a device");
