@@ -150,9 +150,11 @@ static bool library_adds_residual(const gpu_backend *backend, const gpu_factors 
  * library adds, which are part of how it plans the product.
  */
 static bool library_takes(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
-    if (library_adds_bias(backend, f) && f->epilogue.bias_type != GPU_ABSENT)
+    p->has_bias = library_adds_bias(backend, f) && f->epilogue.bias_type != GPU_ABSENT;
+    p->has_residual = library_adds_residual(backend, f);
+    if (p->has_bias)
         p->bias = f->bias;
-    if (library_adds_residual(backend, f))
+    if (p->has_residual)
         p->residual = f->residual;
     return gpu_library_takes(backend, p);
 }
