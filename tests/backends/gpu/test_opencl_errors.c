@@ -241,6 +241,43 @@ START_TEST(a_failed_build_names_device_file_and_reason) {
 }
 END_TEST
 
+/* Kernels count elements in 32 bits. A dimension of 1 may have any stride. */
+START_TEST(what_can_not_be_counted_is_refused) {
+    static const struct {
+        int64_t dims[3], strides[3];
+        bool is_supported;
+    } cases[] = {
+        {{1, 32768, 65535}, {1, 65535, 1}, true},
+        {{1, 32768, 65536}, {1, 65536, 1}, false},
+        {{1, 65536, 65536}, {INT64_C(1) << 32, 65536, 1}, false},
+        {{65536, 1, 65536}, {65536, INT64_C(1) << 32, 1}, false},
+        {{1, 2, 3}, {INT64_C(1) << 40, 3, 1}, true},
+        {{2, 2, 3}, {INT64_C(1) << 31, 3, 1}, false},
+        {{2, 3, 65536}, {65536, 0, 1}, true},
+        {{65536, 65536, 1}, {0, 0, 1}, false},
+        {{1, 0, 65536}, {INT64_C(1) << 40, 65536, 1}, true},
+    };
+    sf_context *ctx = opencl_context(1);
+    const sf_op_entry *silu = &ctx->backend->entries[SF_OP_silu];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sf_tensor_desc x = {.dtype = SF_F16, .n_dims = 3};
+        int64_t stride = 1;
+        for (int axis = SF_MAX_DIMS - 1; axis >= 0; axis--)
+            x.dims[axis] = axis < 3 ? cases[i].dims[axis] : 1;
+        sf_tensor_desc y = x;
+        for (int axis = SF_MAX_DIMS - 1; axis >= 0; axis--) {
+            x.strides[axis] = axis < 3 ? cases[i].strides[axis] : 1;
+            y.strides[axis] = stride;
+            stride *= y.dims[axis];
+        }
+        const sf_op_call call = {
+            .struct_size = sizeof call, .n_inputs = 1, .op = "silu", .inputs = &x, .output = &y};
+        ck_assert_msg(!silu->supports(&call) == !cases[i].is_supported, "case %zu", i);
+    }
+    sf_context_free(ctx);
+}
+END_TEST
+
 Suite *suite_backends_gpu_opencl_errors(void) {
     Suite *suite = suite_create("backends_gpu_opencl_errors");
     TCase *devices = tcase_create("devices"), *shim = tcase_create("shim");
@@ -251,6 +288,7 @@ Suite *suite_backends_gpu_opencl_errors(void) {
     opencl_add_test(devices, auto_takes_opencl_for_what_is_no_processor, 1);
     opencl_add_test(devices, a_buffer_that_is_too_large_is_an_error_and_no_more, 1);
     opencl_add_test(devices, a_failed_build_names_device_file_and_reason, 1);
+    opencl_add_test(devices, what_can_not_be_counted_is_refused, 1);
     suite_add_tcase(suite, devices);
     tcase_add_checked_fixture(shim, setup_shim, cli_teardown);
     tcase_set_timeout(shim, 600);
