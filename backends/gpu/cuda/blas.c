@@ -138,7 +138,7 @@ bool gpu_driver_multiplies(const gpu_device *device, const gpu_product *product)
     if (!has_types || !has_sizes || !has_strides || !device)
         return has_types && has_sizes && has_strides;
     const cuda_product *planned = find_product(device, product);
-    return device->blas_handle && !(planned && planned->refused);
+    return device->blas_handle && (planned ? !planned->refused : !device->plans_no_more);
 }
 
 /* ---- describing a product ---- */
@@ -332,8 +332,10 @@ sf_status gpu_driver_warm(gpu_device *device, const gpu_product *product) {
     sf_status status = reserve_products(device);
     if (status == SF_OK)
         status = cuda_enter(device);
-    if (status != SF_OK)
+    if (status != SF_OK) {
+        device->plans_no_more = true;
         return status;
+    }
     status = plan_product(device, product, &made);
     if (status != SF_OK)
         made = (cuda_product){.shape = *product, .refused = true};

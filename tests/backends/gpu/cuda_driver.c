@@ -64,8 +64,12 @@ static sf_status host_fail(const sf_host *host, sf_status status, const char *fo
     return status;
 }
 
+static bool has_no_memory;
+
 static void *host_resize(const sf_host *host, void *block, size_t bytes) {
     (void)host;
+    if (bytes && has_no_memory)
+        return NULL;
     if (bytes)
         return realloc(block, bytes);
     free(block);
@@ -302,6 +306,27 @@ static void check_refusals(gpu_device *device) {
     CHECK(!gpu_driver_multiplies(device, &product), "empty sums are taken");
 }
 
+/* Where there is no room to keep another plan it is not taken, and those that are kept still are. */
+static void check_lack_of_memory(void) {
+    gpu_device *device;
+    const gpu_matrix matrix = {{NULL, 0}, SF_F32, 64, 0};
+    gpu_product product = {
+        .m = 1, .n = 1, .k = 1, .batch = 1, .a = matrix, .b = matrix, .c = matrix};
+    sf_status status = SF_OK;
+    MUST(gpu_driver_open(&host, 0, &device));
+    MUST(gpu_driver_warm(device, &product));
+    has_no_memory = true;
+    for (product.m = 2; product.m < 200 && status == SF_OK; product.m++)
+        status = gpu_driver_warm(device, &product);
+    has_no_memory = false;
+    CHECK(status == SF_ERROR_MEMORY, "no memory was told, but status %d", (int)status);
+    product.m--;
+    CHECK(!gpu_driver_multiplies(device, &product), "a product that could not be planned is taken");
+    product.m = 1;
+    CHECK(gpu_driver_multiplies(device, &product), "a product that is planned is not taken");
+    gpu_driver_close(device);
+}
+
 /* ---- memory ---- */
 
 static void check_memory(gpu_device *device) {
@@ -374,6 +399,7 @@ int main(int argc, char **argv) {
     if (strcmp(what, "products") == 0) {
         check_refusals(device);
         check_products(device);
+        check_lack_of_memory();
     } else if (strcmp(what, "memory") == 0) {
         check_memory(device);
     } else if (strcmp(what, "launches") == 0) {
