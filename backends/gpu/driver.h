@@ -115,7 +115,7 @@ sf_status gpu_driver_synchronize(gpu_device *device);
 sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel);
 sf_status gpu_driver_launch(gpu_device *device, const gpu_launch *launch);
 
-/* Whether the library has a product of such types. Pure: places are not looked at. */
+/* Whether the library has a product of such types, at such offsets. Pure: memory is not looked at. */
 bool gpu_driver_multiplies(const gpu_device *device, const gpu_product *product);
 /*
  * Has the library make ready what it takes for such a product, whose memory is not looked at and may not

@@ -278,6 +278,46 @@ START_TEST(what_can_not_be_counted_is_refused) {
 }
 END_TEST
 
+/* Of a large linear layer: x, weight, bias, residual, y, and the workspace, where the product goes. */
+#define N_OPERANDS 6
+#define WORKSPACE  5
+
+/* Its launches where one of them lies that far on. */
+static uint32_t count_launches(const sf_context *ctx, int operand, uint64_t offset) {
+    const int64_t size = 1024;
+    sf_tensor_desc all[5];
+    sf_op_cost cost = {.struct_size = sizeof cost};
+    const sf_linear_attributes attributes = {.activation = SF_ACTIVATION_NONE};
+    for (int i = 0; i < 5; i++)
+        all[i] = (sf_tensor_desc){.dtype = SF_F32,
+                                  .n_dims = i == 2 ? 1 : 2,
+                                  .offset = i == operand ? offset : 0,
+                                  .dims = {size, i == 2 ? 1 : size, 1, 1, 1},
+                                  .strides = {i == 2 ? 1 : size, 1, 1, 1, 1}};
+    const sf_op_call call = {.struct_size = sizeof call,
+                             .n_inputs = 4,
+                             .op = "linear",
+                             .inputs = all,
+                             .output = &all[4],
+                             .attributes = &attributes,
+                             .workspace_offset = operand == WORKSPACE ? offset : 0};
+    ck_assert_int_eq(ctx->backend->entries[SF_OP_linear].cost(&call, &cost), SF_OK);
+    return cost.n_launches;
+}
+
+/* CLBlast has offsets of 32 bits with a sign: the kernel takes what lies past those. */
+START_TEST(what_the_library_can_not_reach_is_left_to_a_kernel) {
+    static const uint32_t wanted[N_OPERANDS] = {1, 1, 2, 2, 2, 1};
+    const uint64_t last = (UINT64_C(4) << 31) - (UINT64_C(4) << 20);
+    sf_context *ctx = opencl_context(1);
+    for (int operand = 0; operand < N_OPERANDS; operand++) {
+        ck_assert_uint_eq(count_launches(ctx, operand, last), 2);
+        ck_assert_uint_eq(count_launches(ctx, operand, last + 4), wanted[operand]);
+    }
+    sf_context_free(ctx);
+}
+END_TEST
+
 Suite *suite_backends_gpu_opencl_errors(void) {
     Suite *suite = suite_create("backends_gpu_opencl_errors");
     TCase *devices = tcase_create("devices"), *shim = tcase_create("shim");
@@ -289,6 +329,7 @@ Suite *suite_backends_gpu_opencl_errors(void) {
     opencl_add_test(devices, a_buffer_that_is_too_large_is_an_error_and_no_more, 1);
     opencl_add_test(devices, a_failed_build_names_device_file_and_reason, 1);
     opencl_add_test(devices, what_can_not_be_counted_is_refused, 1);
+    opencl_add_test(devices, what_the_library_can_not_reach_is_left_to_a_kernel, 1);
     suite_add_tcase(suite, devices);
     tcase_add_checked_fixture(shim, setup_shim, cli_teardown);
     tcase_set_timeout(shim, 600);
