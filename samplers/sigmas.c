@@ -227,8 +227,7 @@ static sf_status take_sigmas(sf_context *ctx, const sf_scheduler_settings *setti
                     settings->custom_sigmas.values[i]);
         run->sigmas[i] = (double)sigma;
         if (i < run->n_sigmas)
-            run->timesteps[i] =
-                (double)(float)timestep_at_log(table, (double)logf(sigma));
+            run->timesteps[i] = (double)(float)timestep_at_log(table, (double)logf(sigma));
     }
     return SF_OK;
 }

@@ -318,6 +318,27 @@ START_TEST(what_the_library_can_not_reach_is_left_to_a_kernel) {
 }
 END_TEST
 
+/* ---- a library that can't be loaded ---- */
+
+START_TEST(without_clblast_the_plugin_says_so) {
+    struct command_result result;
+    char folder[512], path[600];
+    scratch_write("libclblast.so.1", "no library", 10);
+    snprintf(folder, sizeof folder, "%s", scratch(""));
+    snprintf(path, sizeof path, "LD_LIBRARY_PATH=%s", folder);
+    run(&result, CLI_ARGUMENTS("backends"), (const char *[]){path, "SFUMATO_BACKEND=auto", NULL});
+    ck_assert_msg(result.status == 0, "%s", result.err);
+    ck_assert_msg(strstr(result.out, "unusable: can't be loaded: ") &&
+                      strstr(result.out, "libclblast.so.1") && strstr(result.out, "* cpu"),
+                  "%s", result.out);
+    command_result_free(&result);
+    run(&result, CLI_ARGUMENTS("generate", "x", "-q", "--backend", "opencl", "-o", "x.png"),
+        (const char *[]){path, NULL});
+    check_last_line(&result, "libclblast.so.1");
+    command_result_free(&result);
+}
+END_TEST
+
 Suite *suite_backends_gpu_opencl_errors(void) {
     Suite *suite = suite_create("backends_gpu_opencl_errors");
     TCase *devices = tcase_create("devices"), *shim = tcase_create("shim");
@@ -330,6 +351,7 @@ Suite *suite_backends_gpu_opencl_errors(void) {
     opencl_add_test(devices, a_failed_build_names_device_file_and_reason, 1);
     opencl_add_test(devices, what_can_not_be_counted_is_refused, 1);
     opencl_add_test(devices, what_the_library_can_not_reach_is_left_to_a_kernel, 1);
+    opencl_add_test(devices, without_clblast_the_plugin_says_so, 1);
     suite_add_tcase(suite, devices);
     tcase_add_checked_fixture(shim, setup_shim, cli_teardown);
     tcase_set_timeout(shim, 600);
