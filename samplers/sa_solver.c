@@ -163,8 +163,10 @@ static sf_status take(sf_sampler *sampler, const move *m) {
         integrals[0] += change;
         integrals[1] -= m->order == 2 ? change : 0;
     }
-    for (int i = 0; i < m->order; i++)
-        terms[i] = (sf_term){scale * integrals[i], sampler->kept[i]};
+    for (int i = 0; i < m->order; i++) {
+        terms[i].factor = scale * integrals[i];
+        terms[i].tensor = sampler->kept[i];
+    }
     SF_TRY(sf_sampler_sum(sampler, sum, m->order, terms));
     const sf_term all[] = {{sample_factor, last}, {1, sum}, {noise_factor, sampler->kept[NOISE]}};
     return sf_sampler_sum(sampler, sampler->work[SF_WORK_SAMPLE], 3, all);

@@ -56,8 +56,9 @@ typedef struct gpu_product {
     gpu_matrix a, b, c;
     bool transpose_b;
     float alpha, beta;
-    gpu_place bias;     /* [n] of c's type, added to each row; memory NULL: none */
-    gpu_place residual; /* added; lies as c does, may be c itself; memory NULL: none */
+    bool has_bias, has_residual;
+    gpu_place bias;     /* [n] of c's type, added to each row */
+    gpu_place residual; /* added; lies as c does, may be c itself */
 } gpu_product;
 
 /*
@@ -114,10 +115,11 @@ sf_status gpu_driver_synchronize(gpu_device *device);
 sf_status gpu_driver_build(gpu_device *device, gpu_kernel kernel);
 sf_status gpu_driver_launch(gpu_device *device, const gpu_launch *launch);
 
-/* Whether the library has a product of such types. Pure: places are not looked at. */
+/* Whether the library has a product of such types, at such offsets. Pure: memory is not looked at. */
 bool gpu_driver_multiplies(const gpu_device *device, const gpu_product *product);
 /*
- * Has the library make ready what it takes for such a product; may run it on memory of its own. Where it
+ * Has the library make ready what it takes for such a product, whose memory is not looked at and may not
+ * be there yet; may run it on memory of its own. Where it
  * fails, gpu_driver_multiplies() is false from then on.
  */
 sf_status gpu_driver_warm(gpu_device *device, const gpu_product *product);

@@ -103,15 +103,17 @@ uint32_t gpu_widen_units(gpu_dims *dims, int n, gpu_strides *const *strides, uin
 
 /* ---- what is supported ---- */
 
-/* Of the last element, plus one. */
+/* By the place of the last element, plus one. */
 static bool is_countable(const sf_tensor_desc *tensor) {
     int64_t end = 1;
     if (!ref_is_present(tensor) || ref_elements(tensor) == 0)
         return true;
     for (int axis = 0; axis < tensor->n_dims; axis++) {
         int64_t stride = tensor->strides[axis] > 0 ? tensor->strides[axis] : 1;
+        if (tensor->dims[axis] == 1)
+            continue;
         if (tensor->dims[axis] > GPU_MOST_ELEMENTS || stride > GPU_MOST_ELEMENTS)
-            return tensor->dims[axis] <= 1;
+            return false;
         end += (tensor->dims[axis] - 1) * stride;
         if (end > GPU_MOST_ELEMENTS)
             return false;

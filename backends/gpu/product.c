@@ -145,15 +145,24 @@ static bool library_adds_residual(const gpu_backend *backend, const gpu_factors 
            f->epilogue.function == GPU_NONE && library_adds_bias(backend, f);
 }
 
+/* y may lie where the residual does, which is added after the product. */
+static bool is_finished_later(const gpu_factors *f, const gpu_product *p) {
+    return f->epilogue.residual_type != GPU_ABSENT && !p->has_residual;
+}
+
 /*
  * Whether the product is the library's; it is then asked for with the bias and the residual that the
  * library adds, which are part of how it plans the product.
  */
 static bool library_takes(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
-    if (library_adds_bias(backend, f) && f->epilogue.bias_type != GPU_ABSENT)
+    p->has_bias = library_adds_bias(backend, f) && f->epilogue.bias_type != GPU_ABSENT;
+    p->has_residual = library_adds_residual(backend, f);
+    if (p->has_bias)
         p->bias = f->bias;
-    if (library_adds_residual(backend, f))
+    if (p->has_residual)
         p->residual = f->residual;
+    if (is_finished_later(f, p))
+        p->c.place = f->workspace;
     return gpu_library_takes(backend, p);
 }
 
@@ -188,12 +197,8 @@ static sf_status multiply(gpu_backend *backend, const gpu_factors *f, gpu_produc
 
 static sf_status run_library(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
     gpu_factors rest;
-    bool has_residual =
-        f->epilogue.residual_type != GPU_ABSENT && !library_adds_residual(backend, f);
-    if (has_residual)
-        p->c.place = f->workspace;
     sf_status status = multiply(backend, f, p, &rest);
-    bool done = !has_residual && rest.epilogue.bias_type == GPU_ABSENT &&
+    bool done = !is_finished_later(f, p) && rest.epilogue.bias_type == GPU_ABSENT &&
                 rest.epilogue.function == GPU_NONE;
     return status != SF_OK || done ? status : finish_product(backend, &rest, p->c.place);
 }

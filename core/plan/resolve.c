@@ -196,14 +196,19 @@ static void free_slots(sf_plan *plan) {
     plan->slots = NULL;
 }
 
-void sf_plan_rest(sf_plan *plan) {
-    if (!plan || plan->options.no_memory || plan->rests)
-        return;
-    wait_for_backends(plan);
+/* All that sf_plan_wake() brings. */
+static void give_back(sf_plan *plan) {
     free_arenas(plan);
     free_slots(plan);
     if (offloads(plan, SF_SIDE_BACKEND))
         release_constants(plan, SF_SIDE_BACKEND);
+}
+
+void sf_plan_rest(sf_plan *plan) {
+    if (!plan || plan->options.no_memory || plan->rests)
+        return;
+    wait_for_backends(plan);
+    give_back(plan);
     for (int i = 0; i < plan->n_inputs; i++)
         plan->held[i] = false;
     plan->due = SF_PACE_ONCE;
@@ -213,7 +218,11 @@ void sf_plan_rest(sf_plan *plan) {
 sf_status sf_plan_wake(sf_plan *plan) {
     if (!plan->rests)
         return SF_OK;
-    SF_TRY(allocate(plan));
+    sf_status status = allocate(plan);
+    if (status != SF_OK) {
+        give_back(plan);
+        return status;
+    }
     point_all(plan);
     plan->rests = false;
     return SF_OK;

@@ -143,17 +143,36 @@ static bool has_nonfinite(sf_dtype dtype, const void *data, int64_t n_elements) 
     return false;
 }
 
+static int64_t count_blocks(sf_dtype dtype, uint64_t bytes) {
+    return (int64_t)bytes / sf_dtype_get(dtype)->block_bytes;
+}
+
+/* A weight that is on the device only while a step reads it, where it comes from. */
+static void look_at_offloaded(const sf_plan *plan, const sf_place *place, sf_dtype dtype,
+                              bool *nonfinite) {
+    const sf_part *parts;
+    sf_part one;
+    size_t n_parts = sf_node_parts(&plan->graph->nodes[place->root], &one, &parts);
+    *nonfinite = false;
+    for (size_t i = 0; i < n_parts; i++)
+        *nonfinite =
+            *nonfinite || has_nonfinite(dtype, parts[i].data, count_blocks(dtype, parts[i].bytes));
+}
+
 /* Reads a place's content into host memory and looks at it. */
 static sf_status look_at(sf_plan *plan, int place_index, sf_dtype dtype, bool *nonfinite) {
     const sf_place *place = &plan->places[place_index];
+    if (place->offloaded) {
+        look_at_offloaded(plan, place, dtype, nonfinite);
+        return SF_OK;
+    }
     void *data = sf_alloc(plan->ctx, (size_t)place->bytes, 1);
     if (!data)
         return SF_ERROR_MEMORY;
     sf_status status = sf_backend_download(plan->backends[place->side], data, place->buffer,
                                            place->offset, place->bytes);
     if (status == SF_OK)
-        *nonfinite =
-            has_nonfinite(dtype, data, (int64_t)place->bytes / sf_dtype_get(dtype)->block_bytes);
+        *nonfinite = has_nonfinite(dtype, data, count_blocks(dtype, place->bytes));
     sf_free(plan->ctx, data);
     return status;
 }

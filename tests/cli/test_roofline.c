@@ -215,12 +215,13 @@ static bool is_built(const char *plugin) {
  * is left out.
  */
 static const struct {
-    const char *model, *backend, *batch;
+    const char *model, *backend, *precision, *batch;
     double most;
 } budgets[] = {
-    {"sd15", "reference", "1", 462},  {"sd15", "reference", "2", 462},
-    {"sdxl", "reference", "1", 1228}, {"sd15", "opencl", "1", 400},
-    {"sd15", "opencl", "2", 400},
+    {"sd15", "reference", "f16", "1", 462},  {"sd15", "reference", "f16", "2", 462},
+    {"sdxl", "reference", "f16", "1", 1228}, {"sd15", "opencl", "f16", "1", 400},
+    {"sd15", "opencl", "f16", "2", 400},     {"sd15", "opencl", "f32", "1", 480},
+    {"sd15", "cuda", "f32", "1", 400},       {"sd15", "cuda", "f16", "1", 437},
 };
 
 START_TEST(launches_of_an_evaluation) {
@@ -230,10 +231,11 @@ START_TEST(launches_of_an_evaluation) {
         return;
     }
     bench(result, "-m", budgets[_i].model, "-b", budgets[_i].backend, "-N", budgets[_i].batch,
-          "--precision=f16", "--size=512", "--roofline=a100");
+          "--precision", budgets[_i].precision, "--size=512", "--roofline=a100");
     double launches = real(json_object_get(result, "roofline"), "n_launches");
-    ck_assert_msg(launches <= budgets[_i].most, "%s on %s, batch %s: %g launches, %g are the most",
-                  budgets[_i].model, budgets[_i].backend, budgets[_i].batch, launches,
+    ck_assert_msg(launches <= budgets[_i].most,
+                  "%s on %s, %s, batch %s: %g launches, %g are the most", budgets[_i].model,
+                  budgets[_i].backend, budgets[_i].precision, budgets[_i].batch, launches,
                   budgets[_i].most);
     ck_assert(real(result, "n_fallback_ops") == 0);
     json_decref(result);

@@ -3,6 +3,7 @@
  * memory give the same numbers, whenever uploads beside the runs take place; what does not fit is
  * refused with how much is lacking.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -180,6 +181,40 @@ START_TEST(a_failed_upload_leaves_the_plan_usable) {
 }
 END_TEST
 
+START_TEST(a_plan_that_can_not_wake_gives_all_back) {
+    float wanted[6 * WIDTH], given[6 * WIDTH], x[2 * WIDTH];
+    sf_plan *plan = new_plan(true, 0);
+    run_thrice(plan, wanted);
+    sf_plan_rest(plan);
+    fill(x, 0);
+    state->fail_upload = FAKE_MESSAGE;
+    ck_assert_int_eq(sf_plan_write(plan, sf_plan_find_input(plan, "x"), x, sizeof x),
+                     SF_ERROR_BACKEND);
+    ck_assert_msg(strstr(ctx->error, "the fake bus broke"), "%s", ctx->error);
+    ck_assert_int_eq(state->live_buffers, 0);
+    run_thrice(plan, given);
+    ck_assert_mem_eq(given, wanted, sizeof given);
+    sf_plan_free(plan);
+}
+END_TEST
+
+/* The last layer's weight, which is not on the device when it is looked at. */
+START_TEST(a_bad_weight_is_named_wherever_it_is) {
+    float x[2 * WIDTH] = {0};
+    char text[200];
+    float *data = sf_tensor_data(sf_tensors_find(weights, "w6"));
+    data[3] = NAN;
+    uint64_t most = whole_bytes() - 1024 * (uint64_t)_i;
+    sf_plan *plan = new_plan(true, most);
+    ck_assert_int_eq(sf_plan_get_stats(plan)->offloaded_bytes > 0, _i > 0);
+    ck_ok(ctx, sf_plan_write(plan, sf_plan_find_input(plan, "x"), x, sizeof x));
+    ck_ok(ctx, sf_plan_write(plan, sf_plan_find_input(plan, "c"), x, sizeof x));
+    ck_ok(ctx, sf_plan_find_nonfinite(plan, text, sizeof text));
+    ck_assert_msg(strstr(text, "whose weight \"w6\" holds NaN"), "%s", text);
+    sf_plan_free(plan);
+}
+END_TEST
+
 Suite *suite_core_plan_offload(void) {
     Suite *suite = suite_create("core_plan_offload");
     TCase *cases = tcase_create("fake");
@@ -188,6 +223,8 @@ Suite *suite_core_plan_offload(void) {
     tcase_add_test(cases, what_does_not_fit_is_refused_with_how_much_is_lacking);
     tcase_add_test(cases, a_resting_plan_has_nothing_on_the_device);
     tcase_add_test(cases, a_failed_upload_leaves_the_plan_usable);
+    tcase_add_test(cases, a_plan_that_can_not_wake_gives_all_back);
+    tcase_add_loop_test(cases, a_bad_weight_is_named_wherever_it_is, 0, 2);
     suite_add_tcase(suite, cases);
     return suite;
 }

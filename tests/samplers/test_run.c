@@ -16,7 +16,6 @@ static sf_context *ctx;
 static void setup(void) {
     ctx = test_context();
 }
-
 static void teardown(void) {
     test_context_free(ctx);
 }
@@ -49,7 +48,6 @@ static void perfect_model(void *user, const sf_sampler *sampler, const sf_evalua
 }
 
 static const char *const samplers[] = {"ddim", "ddpm", "euler"};
-
 static const struct {
     const char *sampler, *options;
     double eta;
@@ -68,7 +66,6 @@ static const struct {
 };
 
 #define N_PERFECT (int)(sizeof perfect / sizeof *perfect)
-
 static const char *const predictions[] = {"epsilon", "sample", "v_prediction"};
 
 START_TEST(a_perfect_model_leads_to_the_clean_sample) {

@@ -28,7 +28,7 @@ typedef struct chosen_algorithm {
 } chosen_algorithm;
 
 struct cuda_product {
-    gpu_product shape; /* its places say nothing but whether there is a bias, a residual */
+    gpu_product shape; /* its places say nothing */
     bool refused;      /* it could not be planned, and has nothing of what follows */
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t a, b, c;
@@ -98,8 +98,8 @@ static bool is_same_matrix(const gpu_matrix *x, const gpu_matrix *y) {
 
 static bool is_same(const gpu_product *x, const gpu_product *y) {
     return x->m == y->m && x->n == y->n && x->k == y->k && x->batch == y->batch &&
-           x->transpose_b == y->transpose_b && !x->bias.memory == !y->bias.memory &&
-           !x->residual.memory == !y->residual.memory && is_same_matrix(&x->a, &y->a) &&
+           x->transpose_b == y->transpose_b && x->has_bias == y->has_bias &&
+           x->has_residual == y->has_residual && is_same_matrix(&x->a, &y->a) &&
            is_same_matrix(&x->b, &y->b) && is_same_matrix(&x->c, &y->c);
 }
 
@@ -138,7 +138,7 @@ bool gpu_driver_multiplies(const gpu_device *device, const gpu_product *product)
     if (!has_types || !has_sizes || !has_strides || !device)
         return has_types && has_sizes && has_strides;
     const cuda_product *planned = find_product(device, product);
-    return device->blas_handle && !(planned && planned->refused);
+    return device->blas_handle && (planned ? !planned->refused : !device->plans_no_more);
 }
 
 /* ---- describing a product ---- */
@@ -199,7 +199,7 @@ static cublasStatus_t describe_operation(const cuda_blas *blas, const gpu_produc
     if (product->transpose_b)
         result = blas->cublasLtMatmulDescSetAttribute(*operation, CUBLASLT_MATMUL_DESC_TRANSA,
                                                       &transposed, sizeof transposed);
-    if (result == CUBLAS_STATUS_SUCCESS && product->bias.memory) {
+    if (result == CUBLAS_STATUS_SUCCESS && product->has_bias) {
         result = blas->cublasLtMatmulDescSetAttribute(*operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
                                                       &epilogue, sizeof epilogue);
         if (result == CUBLAS_STATUS_SUCCESS)
@@ -240,7 +240,7 @@ static cublasStatus_t choose_algorithm(gpu_device *device, cuda_product *product
     if (result != CUBLAS_STATUS_SUCCESS)
         return result;
     result = set_preference(blas, preference, alignment);
-    if (result == CUBLAS_STATUS_SUCCESS && product->shape.bias.memory)
+    if (result == CUBLAS_STATUS_SUCCESS && product->shape.has_bias)
         result = set_bias(blas, product->operation, alignment);
     if (result == CUBLAS_STATUS_SUCCESS)
         result = blas->cublasLtMatmulAlgoGetHeuristic(device->blas_handle, product->operation,
@@ -332,8 +332,10 @@ sf_status gpu_driver_warm(gpu_device *device, const gpu_product *product) {
     sf_status status = reserve_products(device);
     if (status == SF_OK)
         status = cuda_enter(device);
-    if (status != SF_OK)
+    if (status != SF_OK) {
+        device->plans_no_more = true;
         return status;
+    }
     status = plan_product(device, product, &made);
     if (status != SF_OK)
         made = (cuda_product){.shape = *product, .refused = true};
@@ -357,12 +359,12 @@ static sf_status multiply(gpu_device *device, const cuda_product *planned,
     bool aligned = is_aligned(product);
     const chosen_algorithm *chosen = aligned ? &planned->aligned : &planned->any;
     void *c = cuda_pointer(cuda_address(product->c.place));
-    bool has_residual = product->residual.memory != NULL;
+    bool has_residual = product->has_residual;
     const void *added = has_residual ? cuda_pointer(cuda_address(product->residual)) : c;
     const float beta = has_residual ? 1.0f : product->beta;
     cublasStatus_t result =
         aligned || planned->has_any ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
-    if (result == CUBLAS_STATUS_SUCCESS && product->bias.memory)
+    if (result == CUBLAS_STATUS_SUCCESS && product->has_bias)
         result = set_bias(blas, planned->operation, cuda_address(product->bias));
     if (result == CUBLAS_STATUS_SUCCESS)
         result = blas->cublasLtMatmul(device->blas_handle, planned->operation, &product->alpha,

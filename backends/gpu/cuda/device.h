@@ -62,6 +62,7 @@ struct gpu_device {
     cublasLtHandle_t blas_handle; /* NULL: no library */
     cuda_product *products;       /* owned */
     size_t n_products, products_capacity;
+    bool plans_no_more;    /* a product could not even be noted as refused */
     CUdeviceptr workspace; /* owned; the most that a planned product takes */
     size_t workspace_bytes;
     char name[128];

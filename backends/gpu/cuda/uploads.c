@@ -22,10 +22,15 @@ static CUresult open_uploads(gpu_device *device) {
     return result;
 }
 
-/* Room for `bytes` more: what was uploaded from the slot's memory before has to be through. */
+/*
+ * Room for `bytes` more: what was uploaded from the slot's memory before has to be through. A slot that
+ * is too small is made anew with room for all that was asked for since it was awaited, so that after a
+ * few runs all of a step's uploads fit and nothing is allocated any more.
+ */
 static CUresult make_room(gpu_device *device, cuda_slot *slot, size_t bytes) {
     const cuda_driver *driver = &device->driver;
     CUresult result = CUDA_SUCCESS;
+    size_t wanted = slot->used + bytes;
     if (slot->used == 0 && slot->is_pending)
         result = driver->cuEventSynchronize(slot->uploaded);
     if (result != CUDA_SUCCESS || bytes <= slot->capacity - slot->used)
@@ -37,9 +42,9 @@ static CUresult make_room(gpu_device *device, cuda_slot *slot, size_t bytes) {
         return result;
     slot->staging = NULL;
     slot->capacity = slot->used = 0;
-    result = driver->cuMemAllocHost(&slot->staging, bytes);
+    result = driver->cuMemAllocHost(&slot->staging, wanted);
     if (result == CUDA_SUCCESS)
-        slot->capacity = bytes;
+        slot->capacity = wanted;
     return result;
 }
 

@@ -165,10 +165,21 @@ void opencl_close_library(gpu_device *device) {
         CLBlastClearCache(); /* what it compiled keeps the context alive */
 }
 
+/* The library counts elements from the buffer's start in 32 bits with a sign. */
+static bool can_reach(const gpu_matrix *matrix, int64_t n_rows, int64_t row, int64_t batch) {
+    int64_t last = (n_rows - 1) * matrix->row_stride + (batch - 1) * matrix->batch_stride + row - 1;
+    return matrix->place.offset / sizeof(float) <= INT32_MAX &&
+           last <= INT32_MAX - (int64_t)(matrix->place.offset / sizeof(float));
+}
+
 bool gpu_driver_multiplies(const gpu_device *device, const gpu_product *product) {
     if (device && device->library[product->batch > 1] == OPENCL_LIBRARY_FAILED)
         return false;
-    return product->a.dtype == SF_F32 && product->b.dtype == SF_F32 && product->c.dtype == SF_F32;
+    int64_t m = product->m, n = product->n, k = product->k, batch = product->batch;
+    return product->a.dtype == SF_F32 && product->b.dtype == SF_F32 && product->c.dtype == SF_F32 &&
+           can_reach(&product->a, m, k, batch) && can_reach(&product->c, m, n, batch) &&
+           can_reach(&product->b, product->transpose_b ? n : k, product->transpose_b ? k : n,
+                     batch);
 }
 
 sf_status gpu_driver_multiply(gpu_device *device, const gpu_product *product) {

@@ -64,8 +64,12 @@ static sf_status host_fail(const sf_host *host, sf_status status, const char *fo
     return status;
 }
 
+static bool has_no_memory;
+
 static void *host_resize(const sf_host *host, void *block, size_t bytes) {
     (void)host;
+    if (bytes && has_no_memory)
+        return NULL;
     if (bytes)
         return realloc(block, bytes);
     free(block);
@@ -230,15 +234,24 @@ static void check_result(const product_case *c, const operand *a, const operand 
 static void run_product(gpu_device *device, const product_case *c, const operand *a,
                         const operand *b, const operand *y, const operand *bias) {
     size_t bytes = (size_t)y->n_elements * element_bytes(y->matrix.dtype);
-    gpu_product product = {c->m,      c->n,           c->k,     c->batch, a->matrix, b->matrix,
-                           y->matrix, c->transpose_b, c->alpha, c->beta,  {NULL, 0}, {NULL, 0}};
-    if (c->bias)
-        product.bias = bias->matrix.place;
+    gpu_product product = {.m = c->m,
+                           .n = c->n,
+                           .k = c->k,
+                           .batch = c->batch,
+                           .a = a->matrix,
+                           .b = b->matrix,
+                           .c = y->matrix,
+                           .transpose_b = c->transpose_b,
+                           .alpha = c->alpha,
+                           .beta = c->beta,
+                           .has_bias = c->bias};
     CHECK(gpu_driver_multiplies(device, &product), "a product that is not supported");
     if (!gpu_driver_multiplies(device, &product))
         return;
     unsigned char *result = malloc(bytes);
     MUST(gpu_driver_warm(device, &product));
+    if (c->bias) /* of a plan that rests the memory comes later */
+        product.bias = bias->matrix.place;
     MUST(gpu_driver_multiply(device, &product));
     MUST(gpu_driver_download(device, result, (gpu_place){y->matrix.place.memory, 0}, bytes));
     check_result(c, a, b, y,
@@ -272,8 +285,8 @@ static void check_products(gpu_device *device) {
 /* What the library has no product for, and what was not planned. */
 static void check_refusals(gpu_device *device) {
     const gpu_matrix matrix = {{NULL, 0}, SF_F32, 4, 16};
-    const gpu_product good = {4,      4,     4, 1, matrix,    matrix,
-                              matrix, false, 1, 0, {NULL, 0}, {NULL, 0}};
+    const gpu_product good = {
+        .m = 4, .n = 4, .k = 4, .batch = 1, .a = matrix, .b = matrix, .c = matrix, .alpha = 1};
     gpu_product product = good;
     CHECK(gpu_driver_multiplies(device, &product), "a plain product is refused");
     CHECK(gpu_driver_multiplies(NULL, &product), "a plain product is refused without a device");
@@ -291,6 +304,27 @@ static void check_refusals(gpu_device *device) {
     CHECK(!gpu_driver_multiplies(device, &product), "results in one place are taken");
     product = good, product.k = 0;
     CHECK(!gpu_driver_multiplies(device, &product), "empty sums are taken");
+}
+
+/* Where there is no room to keep another plan it is not taken, and those that are kept still are. */
+static void check_lack_of_memory(void) {
+    gpu_device *device;
+    const gpu_matrix matrix = {{NULL, 0}, SF_F32, 64, 0};
+    gpu_product product = {
+        .m = 1, .n = 1, .k = 1, .batch = 1, .a = matrix, .b = matrix, .c = matrix};
+    sf_status status = SF_OK;
+    MUST(gpu_driver_open(&host, 0, &device));
+    MUST(gpu_driver_warm(device, &product));
+    has_no_memory = true;
+    for (product.m = 2; product.m < 200 && status == SF_OK; product.m++)
+        status = gpu_driver_warm(device, &product);
+    has_no_memory = false;
+    CHECK(status == SF_ERROR_MEMORY, "no memory was told, but status %d", (int)status);
+    product.m--;
+    CHECK(!gpu_driver_multiplies(device, &product), "a product that could not be planned is taken");
+    product.m = 1;
+    CHECK(gpu_driver_multiplies(device, &product), "a product that is planned is not taken");
+    gpu_driver_close(device);
 }
 
 /* ---- memory ---- */
@@ -365,6 +399,7 @@ int main(int argc, char **argv) {
     if (strcmp(what, "products") == 0) {
         check_refusals(device);
         check_products(device);
+        check_lack_of_memory();
     } else if (strcmp(what, "memory") == 0) {
         check_memory(device);
     } else if (strcmp(what, "launches") == 0) {

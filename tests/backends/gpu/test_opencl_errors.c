@@ -241,6 +241,104 @@ START_TEST(a_failed_build_names_device_file_and_reason) {
 }
 END_TEST
 
+/* Kernels count elements in 32 bits. A dimension of 1 may have any stride. */
+START_TEST(what_can_not_be_counted_is_refused) {
+    static const struct {
+        int64_t dims[3], strides[3];
+        bool is_supported;
+    } cases[] = {
+        {{1, 32768, 65535}, {1, 65535, 1}, true},
+        {{1, 32768, 65536}, {1, 65536, 1}, false},
+        {{1, 65536, 65536}, {INT64_C(1) << 32, 65536, 1}, false},
+        {{65536, 1, 65536}, {65536, INT64_C(1) << 32, 1}, false},
+        {{1, 2, 3}, {INT64_C(1) << 40, 3, 1}, true},
+        {{2, 2, 3}, {INT64_C(1) << 31, 3, 1}, false},
+        {{2, 3, 65536}, {65536, 0, 1}, true},
+        {{65536, 65536, 1}, {0, 0, 1}, false},
+        {{1, 0, 65536}, {INT64_C(1) << 40, 65536, 1}, true},
+    };
+    sf_context *ctx = opencl_context(1);
+    const sf_op_entry *silu = &ctx->backend->entries[SF_OP_silu];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sf_tensor_desc x = {.dtype = SF_F16, .n_dims = 3};
+        int64_t stride = 1;
+        for (int axis = SF_MAX_DIMS - 1; axis >= 0; axis--)
+            x.dims[axis] = axis < 3 ? cases[i].dims[axis] : 1;
+        sf_tensor_desc y = x;
+        for (int axis = SF_MAX_DIMS - 1; axis >= 0; axis--) {
+            x.strides[axis] = axis < 3 ? cases[i].strides[axis] : 1;
+            y.strides[axis] = stride;
+            stride *= y.dims[axis];
+        }
+        const sf_op_call call = {
+            .struct_size = sizeof call, .n_inputs = 1, .op = "silu", .inputs = &x, .output = &y};
+        ck_assert_msg(!silu->supports(&call) == !cases[i].is_supported, "case %zu", i);
+    }
+    sf_context_free(ctx);
+}
+END_TEST
+
+/* Of a large linear layer: x, weight, bias, residual, y, and the workspace, where the product goes. */
+#define N_OPERANDS 6
+#define WORKSPACE  5
+
+/* Its launches where one of them lies that far on. */
+static uint32_t count_launches(const sf_context *ctx, int operand, uint64_t offset) {
+    const int64_t size = 1024;
+    sf_tensor_desc all[5];
+    sf_op_cost cost = {.struct_size = sizeof cost};
+    const sf_linear_attributes attributes = {.activation = SF_ACTIVATION_NONE};
+    for (int i = 0; i < 5; i++)
+        all[i] = (sf_tensor_desc){.dtype = SF_F32,
+                                  .n_dims = i == 2 ? 1 : 2,
+                                  .offset = i == operand ? offset : 0,
+                                  .dims = {size, i == 2 ? 1 : size, 1, 1, 1},
+                                  .strides = {i == 2 ? 1 : size, 1, 1, 1, 1}};
+    const sf_op_call call = {.struct_size = sizeof call,
+                             .n_inputs = 4,
+                             .op = "linear",
+                             .inputs = all,
+                             .output = &all[4],
+                             .attributes = &attributes,
+                             .workspace_offset = operand == WORKSPACE ? offset : 0};
+    ck_assert_int_eq(ctx->backend->entries[SF_OP_linear].cost(&call, &cost), SF_OK);
+    return cost.n_launches;
+}
+
+/* CLBlast has offsets of 32 bits with a sign: the kernel takes what lies past those. */
+START_TEST(what_the_library_can_not_reach_is_left_to_a_kernel) {
+    static const uint32_t wanted[N_OPERANDS] = {1, 1, 2, 2, 2, 1};
+    const uint64_t last = (UINT64_C(4) << 31) - (UINT64_C(4) << 20);
+    sf_context *ctx = opencl_context(1);
+    for (int operand = 0; operand < N_OPERANDS; operand++) {
+        ck_assert_uint_eq(count_launches(ctx, operand, last), 2);
+        ck_assert_uint_eq(count_launches(ctx, operand, last + 4), wanted[operand]);
+    }
+    sf_context_free(ctx);
+}
+END_TEST
+
+/* ---- a library that can't be loaded ---- */
+
+START_TEST(without_clblast_the_plugin_says_so) {
+    struct command_result result;
+    char folder[512], path[600];
+    scratch_write("libclblast.so.1", "no library", 10);
+    snprintf(folder, sizeof folder, "%s", scratch(""));
+    snprintf(path, sizeof path, "LD_LIBRARY_PATH=%s", folder);
+    run(&result, CLI_ARGUMENTS("backends"), (const char *[]){path, "SFUMATO_BACKEND=auto", NULL});
+    ck_assert_msg(result.status == 0, "%s", result.err);
+    ck_assert_msg(strstr(result.out, "unusable: can't be loaded: ") &&
+                      strstr(result.out, "libclblast.so.1") && strstr(result.out, "* cpu"),
+                  "%s", result.out);
+    command_result_free(&result);
+    run(&result, CLI_ARGUMENTS("generate", "x", "-q", "--backend", "opencl", "-o", "x.png"),
+        (const char *[]){path, NULL});
+    check_last_line(&result, "libclblast.so.1");
+    command_result_free(&result);
+}
+END_TEST
+
 Suite *suite_backends_gpu_opencl_errors(void) {
     Suite *suite = suite_create("backends_gpu_opencl_errors");
     TCase *devices = tcase_create("devices"), *shim = tcase_create("shim");
@@ -251,6 +349,9 @@ Suite *suite_backends_gpu_opencl_errors(void) {
     opencl_add_test(devices, auto_takes_opencl_for_what_is_no_processor, 1);
     opencl_add_test(devices, a_buffer_that_is_too_large_is_an_error_and_no_more, 1);
     opencl_add_test(devices, a_failed_build_names_device_file_and_reason, 1);
+    opencl_add_test(devices, what_can_not_be_counted_is_refused, 1);
+    opencl_add_test(devices, what_the_library_can_not_reach_is_left_to_a_kernel, 1);
+    opencl_add_test(devices, without_clblast_the_plugin_says_so, 1);
     suite_add_tcase(suite, devices);
     tcase_add_checked_fixture(shim, setup_shim, cli_teardown);
     tcase_set_timeout(shim, 600);

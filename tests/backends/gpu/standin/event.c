@@ -8,7 +8,9 @@
 
 typedef struct standin_event {
     const standin_context *context;
-    cl_event recorded; /* NULL: not yet */
+    cl_event recorded;  /* NULL: not yet */
+    CUstream stream;    /* in which it was recorded, */
+    uint64_t n_uploads; /* after so many of its uploads */
     struct standin_event *next;
 } standin_event;
 
@@ -92,6 +94,8 @@ CUresult cuEventRecord(CUevent handle, CUstream stream) {
     if (event->recorded)
         clReleaseEvent(event->recorded);
     event->recorded = marker;
+    event->stream = stream;
+    event->n_uploads = standin_count_uploads(context, stream);
     return CUDA_SUCCESS;
 }
 
@@ -117,9 +121,11 @@ CUresult cuEventSynchronize(CUevent handle) {
     if (!event)
         return result;
     standin_counted.synchronizations++;
-    if (event->recorded && clWaitForEvents(1, &event->recorded) != CL_SUCCESS)
+    if (!event->recorded)
+        return CUDA_SUCCESS;
+    if (clWaitForEvents(1, &event->recorded) != CL_SUCCESS)
         return standin_fault(CUDA_ERROR_UNKNOWN, "cuEventSynchronize: waiting for OpenCL");
-    return CUDA_SUCCESS;
+    return standin_uploads_done(context, event->stream, event->n_uploads);
 }
 
 /* ---- page-locked memory ---- */

@@ -156,6 +156,28 @@ static void changed_source(void) {
     data[5]++;
 }
 
+/* Two uploads, the first one's source changed before or after an event between both is waited for. */
+static void change_at_event(bool before) {
+    static char first[48], second[64];
+    CUevent event;
+    driver.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING);
+    driver.cuMemcpyHtoDAsync(memory, first, sizeof first, stream);
+    driver.cuEventRecord(event, stream);
+    driver.cuMemcpyHtoDAsync(memory + 64, second, sizeof second, stream);
+    first[5] += before;
+    driver.cuEventSynchronize(event);
+    first[7]++;
+    driver.cuEventDestroy(event);
+}
+
+static void changed_before_event(void) {
+    change_at_event(true);
+}
+
+static void changed_after_event(void) {
+    change_at_event(false);
+}
+
 static void leak(void) {
     memory = 0;
 }
@@ -287,18 +309,32 @@ static const struct {
 } table[] = {
 #define MISUSE(name)                                                                               \
     { #name, name }
-    MISUSE(nothing),           MISUSE(no_misuse_of_a_product),
-    MISUSE(wrong_group),       MISUSE(wrong_grid),
-    MISUSE(no_memory),         MISUSE(offset_outside),
-    MISUSE(writes_behind),     MISUSE(freed_memory),
-    MISUSE(unknown_kernel),    MISUSE(damaged_binary),
-    MISUSE(copy_outside),      MISUSE(freed_twice),
-    MISUSE(changed_source),    MISUSE(leak),
-    MISUSE(no_context),        MISUSE(wrong_stream),
-    MISUSE(short_step),        MISUSE(wrong_sizes),
-    MISUSE(result_outside),    MISUSE(unaligned),
-    MISUSE(another_algorithm), MISUSE(sums_in_half),
-    MISUSE(leaked_layout),     MISUSE(never_released),
+    MISUSE(nothing),
+    MISUSE(no_misuse_of_a_product),
+    MISUSE(wrong_group),
+    MISUSE(wrong_grid),
+    MISUSE(no_memory),
+    MISUSE(offset_outside),
+    MISUSE(writes_behind),
+    MISUSE(freed_memory),
+    MISUSE(unknown_kernel),
+    MISUSE(damaged_binary),
+    MISUSE(copy_outside),
+    MISUSE(freed_twice),
+    MISUSE(changed_source),
+    MISUSE(leak),
+    MISUSE(changed_before_event),
+    MISUSE(changed_after_event),
+    MISUSE(no_context),
+    MISUSE(wrong_stream),
+    MISUSE(short_step),
+    MISUSE(wrong_sizes),
+    MISUSE(result_outside),
+    MISUSE(unaligned),
+    MISUSE(another_algorithm),
+    MISUSE(sums_in_half),
+    MISUSE(leaked_layout),
+    MISUSE(never_released),
 };
 
 int main(int argc, char **argv) {

@@ -94,6 +94,10 @@ cl_command_queue standin_queue(const standin_context *context, CUstream stream,
                                const char *function);
 CUresult standin_finish(standin_context *context, CUstream stream);
 
+/* Uploads that the stream was asked for so far; and that the first `count` of all are through. */
+uint64_t standin_count_uploads(const standin_context *context, CUstream stream);
+CUresult standin_uploads_done(const standin_context *context, CUstream stream, uint64_t count);
+
 /* ---- fat binaries (fatbin.c) ---- */
 
 /* Whether it is whole and has something that a device of this capability runs. */

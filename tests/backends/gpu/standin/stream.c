@@ -1,6 +1,6 @@
 /*
  * The stand-in's streams, each a queue of OpenCL, and copies. What is copied to the device must stay as
- * it is until the stream is waited for. See standin.h.
+ * it is until the stream, or an event after the copy, is waited for. See standin.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +17,9 @@ typedef struct pending_upload {
 typedef struct standin_stream {
     const standin_context *context;
     cl_command_queue queue;
-    pending_upload *uploads; /* owned; since the stream was waited for */
+    pending_upload *uploads; /* owned; those that nobody waited for */
     size_t n_uploads;
+    uint64_t n_done; /* before these */
     struct standin_stream *next;
 } standin_stream;
 
@@ -98,17 +99,39 @@ static uint64_t hash_of(const void *data, size_t bytes) {
     return hash;
 }
 
-static CUresult finish_stream(standin_context *context, standin_stream *stream) {
+/* The first n uploads are through. */
+static CUresult check_sources(standin_stream *stream, size_t n) {
     CUresult result = CUDA_SUCCESS;
-    cl_int error = clFinish(stream->queue);
-    if (error != CL_SUCCESS)
-        result = standin_fault(CUDA_ERROR_LAUNCH_FAILED, "clFinish: %d", error);
-    for (size_t i = 0; i < stream->n_uploads; i++)
+    for (size_t i = 0; i < n; i++)
         if (hash_of(stream->uploads[i].source, stream->uploads[i].bytes) != stream->uploads[i].hash)
             result = standin_fault(CUDA_ERROR_INVALID_VALUE,
                                    "%zu bytes changed on the host before they were on the device",
                                    stream->uploads[i].bytes);
-    stream->n_uploads = 0;
+    stream->n_uploads -= n;
+    stream->n_done += n;
+    if (stream->n_uploads)
+        memmove(stream->uploads, stream->uploads + n, stream->n_uploads * sizeof *stream->uploads);
+    return result;
+}
+
+uint64_t standin_count_uploads(const standin_context *context, CUstream handle) {
+    const standin_stream *stream = find_stream(context, handle, "count of uploads");
+    return stream ? stream->n_done + stream->n_uploads : 0;
+}
+
+CUresult standin_uploads_done(const standin_context *context, CUstream handle, uint64_t count) {
+    standin_stream *stream = find_stream(context, handle, "uploads");
+    if (!stream)
+        return CUDA_ERROR_INVALID_HANDLE;
+    return count > stream->n_done ? check_sources(stream, (size_t)(count - stream->n_done))
+                                  : CUDA_SUCCESS;
+}
+
+static CUresult finish_stream(standin_context *context, standin_stream *stream) {
+    cl_int error = clFinish(stream->queue);
+    CUresult result = check_sources(stream, stream->n_uploads);
+    if (error != CL_SUCCESS)
+        result = standin_fault(CUDA_ERROR_LAUNCH_FAILED, "clFinish: %d", error);
     return standin_check_guards(context) ? result : CUDA_ERROR_INVALID_VALUE;
 }
 
