@@ -2,7 +2,8 @@
 import numpy as np
 import torch
 from diffusers import (DDPMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler,
-                       DPMSolverSinglestepScheduler, EDMEulerScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler)
+                       DPMSolverSinglestepScheduler, EDMEulerScheduler, EulerDiscreteScheduler,
+                       HeunDiscreteScheduler, UniPCMultistepScheduler)
 from diffusers.schedulers import AysSchedules
 
 from .common import SD
