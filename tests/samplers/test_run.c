@@ -1,4 +1,7 @@
-/* Samplers at work: properties, whatever diffusers says, the loop, refusals, failing allocations. */
+/*
+ * Samplers at work: properties that hold whatever diffusers says, the loop, what is refused, and
+ * failing allocations.
+ */
 #include <math.h>
 #include <stdio.h>
 
@@ -486,7 +489,8 @@ Suite *suite_samplers_run(void) {
     tcase_add_test(use, the_list_is_complete);
     tcase_add_test(use, progress_can_cancel);
     tcase_add_test(use, a_run_can_be_repeated);
-    tcase_add_loop_test(use, a_bad_input_is_refused, 0, sizeof bad_inputs / sizeof *bad_inputs);
+    tcase_add_loop_test(use, a_bad_input_is_refused, 0,
+                        (int)(sizeof bad_inputs / sizeof bad_inputs[0]));
     tcase_add_test(use, bad_noise_is_refused);
     tcase_add_test(use, any_shape_is_replayed);
     tcase_add_loop_test(use, failing_allocations_leave_nothing, 0, 7);
