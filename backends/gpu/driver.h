@@ -57,8 +57,9 @@ typedef struct gpu_product {
     bool transpose_b;
     float alpha, beta;
     bool has_bias, has_residual;
-    gpu_place bias;     /* [n] of c's type, added to each row */
-    gpu_place residual; /* added; lies as c does, may be c itself */
+    gpu_place bias;         /* [n] of c's type, added to each row */
+    gpu_place residual;     /* added; lies as c does, may be c itself */
+    bool is_finished_later; /* a launch of ours has to follow: bias, activation, residual */
 } gpu_product;
 
 /*

@@ -169,8 +169,18 @@ static uint64_t work_of(const gpu_product *product) {
     return work;
 }
 
+/*
+ * A product that the library leaves unfinished pays a launch more and passes over the result once more,
+ * where a kernel of ours does it all: it has to be larger to be the library's.
+ */
+#define UNFINISHED_FACTOR 16
+
+static uint64_t least_work(const gpu_backend *backend, const gpu_product *product) {
+    return backend->abilities.least_product * (product->is_finished_later ? UNFINISHED_FACTOR : 1);
+}
+
 bool gpu_library_takes(gpu_backend *backend, const gpu_product *product) {
-    if (work_of(product) < backend->abilities.least_product ||
+    if (work_of(product) < least_work(backend, product) ||
         !gpu_driver_multiplies(backend->device, product))
         return false;
     return backend->mode != GPU_PREPARES || gpu_driver_warm(backend->device, product) == SF_OK;

@@ -146,7 +146,7 @@ static bool library_adds_residual(const gpu_backend *backend, const gpu_factors 
 }
 
 /* y may lie where the residual does, which is added after the product. */
-static bool is_finished_later(const gpu_factors *f, const gpu_product *p) {
+static bool has_residual_left(const gpu_factors *f, const gpu_product *p) {
     return f->epilogue.residual_type != GPU_ABSENT && !p->has_residual;
 }
 
@@ -161,7 +161,10 @@ static bool library_takes(gpu_backend *backend, const gpu_factors *f, gpu_produc
         p->bias = f->bias;
     if (p->has_residual)
         p->residual = f->residual;
-    if (is_finished_later(f, p))
+    p->is_finished_later = (f->epilogue.bias_type != GPU_ABSENT && !p->has_bias) ||
+                           (f->epilogue.residual_type != GPU_ABSENT && !p->has_residual) ||
+                           f->epilogue.function != GPU_NONE;
+    if (has_residual_left(f, p))
         p->c.place = f->workspace;
     return gpu_library_takes(backend, p);
 }
@@ -198,7 +201,7 @@ static sf_status multiply(gpu_backend *backend, const gpu_factors *f, gpu_produc
 static sf_status run_library(gpu_backend *backend, const gpu_factors *f, gpu_product *p) {
     gpu_factors rest;
     sf_status status = multiply(backend, f, p, &rest);
-    bool done = !is_finished_later(f, p) && rest.epilogue.bias_type == GPU_ABSENT &&
+    bool done = !has_residual_left(f, p) && rest.epilogue.bias_type == GPU_ABSENT &&
                 rest.epilogue.function == GPU_NONE;
     return status != SF_OK || done ? status : finish_product(backend, &rest, p->c.place);
 }
