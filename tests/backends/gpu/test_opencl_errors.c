@@ -284,7 +284,7 @@ END_TEST
 
 /* Its launches where one of them lies that far on. */
 static uint32_t count_launches(const sf_context *ctx, int operand, uint64_t offset) {
-    const int64_t size = 1024;
+    const int64_t size = 2048;
     sf_tensor_desc all[5];
     sf_op_cost cost = {.struct_size = sizeof cost};
     const sf_linear_attributes attributes = {.activation = SF_ACTIVATION_NONE};
@@ -308,7 +308,7 @@ static uint32_t count_launches(const sf_context *ctx, int operand, uint64_t offs
 /* CLBlast has offsets of 32 bits with a sign: the kernel takes what lies past those. */
 START_TEST(what_the_library_can_not_reach_is_left_to_a_kernel) {
     static const uint32_t wanted[N_OPERANDS] = {1, 1, 2, 2, 2, 1};
-    const uint64_t last = (UINT64_C(4) << 31) - (UINT64_C(4) << 20);
+    const uint64_t last = (UINT64_C(4) << 31) - (UINT64_C(4) << 22);
     sf_context *ctx = opencl_context(1);
     for (int operand = 0; operand < N_OPERANDS; operand++) {
         ck_assert_uint_eq(count_launches(ctx, operand, last), 2);
