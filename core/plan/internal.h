@@ -158,6 +158,9 @@ void sf_plan_point_operands(sf_plan *plan, int place);
 /* Waits until both sides have done all that was asked of them. */
 sf_status sf_plan_synchronize(sf_plan *plan);
 
+/* The place that operand `input` lies in, once a step; NULL: none, or an operand before it lies there. */
+sf_place *sf_plan_operand_place(const sf_plan *plan, const sf_step *step, int input);
+
 /* The sum of the steps' operations. */
 double sf_plan_count_flops(const sf_plan *plan);
 

@@ -24,13 +24,8 @@ static bool is_device_weight(const sf_place *place) {
 
 /* The place of operand `input` if it is an offloaded weight, once a step; NULL: it is not. */
 static sf_place *offloaded_operand(const sf_plan *plan, const sf_step *step, int input) {
-    int place = step->inputs[input].place;
-    if (place == SF_NO_PLACE || !plan->places[place].offloaded)
-        return NULL;
-    for (int i = 0; i < input; i++)
-        if (step->inputs[i].place == place)
-            return NULL;
-    return &plan->places[place];
+    sf_place *place = sf_plan_operand_place(plan, step, input);
+    return place && place->offloaded ? place : NULL;
 }
 
 static uint64_t bytes_at(const sf_plan *plan, const sf_step *step) {

@@ -111,6 +111,14 @@ static sf_status add_inputs(sf_plan *plan) {
     return SF_OK;
 }
 
+sf_place *sf_plan_operand_place(const sf_plan *plan, const sf_step *step, int input) {
+    int place = step->inputs[input].place;
+    for (int i = 0; i < input; i++)
+        if (step->inputs[i].place == place)
+            return NULL;
+    return place == SF_NO_PLACE ? NULL : &plan->places[place];
+}
+
 sf_status sf_plan_schedule(sf_plan *plan) {
     for (int side = 0; side < SF_N_SIDES; side++) {
         plan->place_of[side] = SF_NEW_ARRAY(plan->ctx, int, plan->graph->n_nodes);

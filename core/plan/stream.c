@@ -28,13 +28,8 @@ static bool is_mapped(const sf_plan *plan, const sf_place *place) {
 
 /* The streamed place that operand `input` lies in, once a step; NULL: none. */
 static sf_place *streamed_operand(const sf_plan *plan, const sf_step *step, int input) {
-    int place = step->inputs[input].place;
-    if (place == SF_NO_PLACE || !plan->places[place].streamed)
-        return NULL;
-    for (int i = 0; i < input; i++)
-        if (step->inputs[i].place == place)
-            return NULL;
-    return &plan->places[place];
+    sf_place *place = sf_plan_operand_place(plan, step, input);
+    return place && place->streamed ? place : NULL;
 }
 
 /* Bytes of streamed weights that are there while the step runs. */
