@@ -197,8 +197,7 @@ sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product) {
 }
 
 void gpu_count_bytes(gpu_backend *backend, uint64_t bytes) {
-    if (backend->mode == GPU_COUNTS)
-        backend->counters.bytes_uploaded += bytes; /* no device: a spare place to add them up */
+    backend->scratch_bytes += bytes;
 }
 
 /* ---- planning ---- */
@@ -233,6 +232,6 @@ sf_status gpu_cost(const sf_op_call *call, sf_op_cost *cost) {
         bytes += bytes_of(&call->inputs[i]);
     sf_status status = find_entry(call->op)->run(&counting, call);
     cost->n_launches = (uint32_t)counting.counters.n_launches;
-    cost->n_bytes = bytes + counting.counters.bytes_uploaded;
+    cost->n_bytes = bytes + counting.scratch_bytes;
     return status;
 }

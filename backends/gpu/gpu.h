@@ -36,6 +36,7 @@ typedef struct gpu_backend {
     gpu_mode mode;
     gpu_abilities abilities;
     sf_backend_counters counters;
+    uint64_t scratch_bytes; /* that gpu_count_bytes() told */
     unsigned char *staging; /* owned */
     size_t staged;          /* bytes in use since the last synchronize */
 } gpu_backend;
