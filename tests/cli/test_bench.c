@@ -10,39 +10,18 @@
 
 Suite *suite_cli_bench(void);
 
-static json_t *parse(struct command_result *result) {
-    ck_assert_msg(result->status == 0, "%s", result->err);
-    ck_assert_str_eq(result->err, "");
-    json_t *json = json_loads(result->out, 0, NULL);
-    ck_assert_msg(json != NULL, "%s", result->out);
-    command_result_free(result);
-    return json;
-}
-
 #define bench(json, ...)                                                                           \
     do {                                                                                           \
         struct command_result bench_result_;                                                       \
         cli_run(&bench_result_, "bench", "-q", "--json", __VA_ARGS__);                             \
-        (json) = parse(&bench_result_);                                                            \
+        (json) = cli_json(&bench_result_);                                                         \
     } while (0)
-
-static double real(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    ck_assert_msg(json_is_number(value), "\"%s\" is no number", key);
-    return json_number_value(value);
-}
-
-static const char *text(const json_t *object, const char *key) {
-    const char *value = json_string_value(json_object_get(object, key));
-    ck_assert_msg(value != NULL, "\"%s\" is no text", key);
-    return value;
-}
 
 /* min <= median <= max, all of them positive, as many runs as were asked for. */
 static void check_seconds(const json_t *seconds, size_t n_runs) {
-    ck_assert(real(seconds, "min") > 0);
-    ck_assert(real(seconds, "min") <= real(seconds, "median"));
-    ck_assert(real(seconds, "median") <= real(seconds, "max"));
+    ck_assert(cli_real(seconds, "min") > 0);
+    ck_assert(cli_real(seconds, "min") <= cli_real(seconds, "median"));
+    ck_assert(cli_real(seconds, "median") <= cli_real(seconds, "max"));
     ck_assert_uint_eq(json_array_size(json_object_get(seconds, "runs")), n_runs);
 }
 
@@ -61,12 +40,12 @@ static const struct {
 enum { N_COMPONENTS = sizeof components / sizeof *components };
 
 static void check_memory(const json_t *memory) {
-    double weights = real(memory, "weight_bytes"), arena = real(memory, "arena_bytes");
+    double weights = cli_real(memory, "weight_bytes"), arena = cli_real(memory, "arena_bytes");
     ck_assert(weights > 100000 && arena > 10000);
-    ck_assert(real(memory, "unshared_bytes") >= arena);
-    ck_assert(real(memory, "staging_bytes") == 0);
-    ck_assert(real(memory, "planned_peak_bytes") == weights + arena);
-    ck_assert(real(memory, "peak_resident_bytes") > arena);
+    ck_assert(cli_real(memory, "unshared_bytes") >= arena);
+    ck_assert(cli_real(memory, "staging_bytes") == 0);
+    ck_assert(cli_real(memory, "planned_peak_bytes") == weights + arena);
+    ck_assert(cli_real(memory, "peak_resident_bytes") > arena);
 }
 
 /* The rows are the whole: all steps, all operations, all the time. */
@@ -75,16 +54,16 @@ static void check_rows(const json_t *result) {
     size_t index;
     json_t *row;
     json_array_foreach(json_object_get(result, "ops"), index, row) {
-        ck_assert(real(row, "seconds") > 0 && real(row, "seconds") <= before);
-        ck_assert(real(row, "bytes") > 0 && real(row, "gb_per_s") > 0);
-        ck_assert((real(row, "flop") > 0) == (real(row, "gflop_per_s") > 0));
-        before = real(row, "seconds");
-        n_steps += real(row, "n_steps");
-        flops += real(row, "flop");
-        share += real(row, "share");
+        ck_assert(cli_real(row, "seconds") > 0 && cli_real(row, "seconds") <= before);
+        ck_assert(cli_real(row, "bytes") > 0 && cli_real(row, "gb_per_s") > 0);
+        ck_assert((cli_real(row, "flop") > 0) == (cli_real(row, "gflop_per_s") > 0));
+        before = cli_real(row, "seconds");
+        n_steps += cli_real(row, "n_steps");
+        flops += cli_real(row, "flop");
+        share += cli_real(row, "share");
     }
-    ck_assert(n_steps > 0 && n_steps == real(result, "n_ops"));
-    ck_assert(flops > 0 && flops == real(result, "flop"));
+    ck_assert(n_steps > 0 && n_steps == cli_real(result, "n_ops"));
+    ck_assert(flops > 0 && flops == cli_real(result, "flop"));
     ck_assert_double_eq_tol(share, 1, 1e-6);
 }
 
@@ -93,16 +72,17 @@ START_TEST(component_tells_all) {
     const char *name = components[_i].component;
     bench(result, "--model", test_model("."), "--component", name, "--repeat=2", "--warmup=0",
           "--ops", "--backend", components[_i].backend);
-    ck_assert_str_eq(text(result, "component"), name);
-    ck_assert_str_eq(text(result, "class"), components[_i].class_name);
-    ck_assert_str_eq(text(result, "backend"), components[_i].backend);
-    ck_assert_str_eq(text(result, "precision"), "f32");
+    ck_assert_str_eq(cli_text(result, "component"), name);
+    ck_assert_str_eq(cli_text(result, "class"), components[_i].class_name);
+    ck_assert_str_eq(cli_text(result, "backend"), components[_i].backend);
+    ck_assert_str_eq(cli_text(result, "precision"), "f32");
     ck_assert_msg(json_equal(json_object_get(result, "inputs"), inputs), "%s: other inputs", name);
-    ck_assert(real(result, "n_fallback_ops") == 0);
+    ck_assert(cli_real(result, "n_fallback_ops") == 0);
     check_seconds(json_object_get(result, "seconds"), 2);
-    ck_assert(real(result, "load_seconds") > 0 && real(result, "plan_seconds") > 0);
-    ck_assert(real(result, "time_to_first_result_seconds") >= real(result, "first_run_seconds"));
-    ck_assert(real(result, "gflop_per_s") > 0);
+    ck_assert(cli_real(result, "load_seconds") > 0 && cli_real(result, "plan_seconds") > 0);
+    ck_assert(cli_real(result, "time_to_first_result_seconds") >=
+              cli_real(result, "first_run_seconds"));
+    ck_assert(cli_real(result, "gflop_per_s") > 0);
     check_memory(json_object_get(result, "memory"));
     check_rows(result);
     json_decref(inputs);
@@ -118,11 +98,11 @@ START_TEST(work_grows_with_batch_and_size) {
           "--precision=f16");
     bench(small, "--model", test_model("vae"), "-c", "vae_decoder", "-r1", "--size=16");
     ck_assert_ptr_null(json_object_get(one, "ops"));
-    ck_assert_str_eq(text(two, "precision"), "f16");
-    ck_assert(real(two, "flop") == 2 * real(one, "flop"));
-    ck_assert(real(small, "flop") < real(one, "flop") / 3.9);
-    ck_assert(real(json_object_get(two, "memory"), "weight_bytes") ==
-              real(json_object_get(one, "memory"), "weight_bytes"));
+    ck_assert_str_eq(cli_text(two, "precision"), "f16");
+    ck_assert(cli_real(two, "flop") == 2 * cli_real(one, "flop"));
+    ck_assert(cli_real(small, "flop") < cli_real(one, "flop") / 3.9);
+    ck_assert(cli_real(json_object_get(two, "memory"), "weight_bytes") ==
+              cli_real(json_object_get(one, "memory"), "weight_bytes"));
     json_decref(one);
     json_decref(two);
     json_decref(small);
@@ -134,13 +114,13 @@ START_TEST(rows_by_shape) {
     bench(kinds, "--model", test_model("."), "-c", "unet", "-r1", "--size=16", "--ops");
     bench(shapes, "--model", test_model("."), "-c", "unet", "-r1", "--size=16", "--shapes");
     check_rows(shapes);
-    ck_assert(real(shapes, "flop") == real(kinds, "flop"));
+    ck_assert(cli_real(shapes, "flop") == cli_real(kinds, "flop"));
     ck_assert_uint_gt(json_array_size(json_object_get(shapes, "ops")),
                       json_array_size(json_object_get(kinds, "ops")));
     size_t index;
     json_t *row;
     json_array_foreach(json_object_get(shapes, "ops"), index, row)
-        ck_assert_msg(strstr(text(row, "op"), "f32 ["), "%s", text(row, "op"));
+        ck_assert_msg(strstr(cli_text(row, "op"), "f32 ["), "%s", cli_text(row, "op"));
     json_decref(kinds);
     json_decref(shapes);
 }
@@ -215,7 +195,7 @@ static json_t *bench_op(const char *const *arguments) {
     for (int i = 0; arguments[i]; i++)
         all[6 + i] = arguments[i];
     cli_run_command(&result, (struct command){.arguments = all});
-    return parse(&result);
+    return cli_json(&result);
 }
 
 START_TEST(op_is_counted) {
@@ -223,12 +203,12 @@ START_TEST(op_is_counted) {
     memcpy(arguments, ops[_i].arguments, sizeof ops[_i].arguments);
     json_t *result = bench_op(arguments);
     const json_t *row = json_array_get(json_object_get(result, "cases"), 0);
-    ck_assert_str_eq(text(result, "op"), arguments[0]);
+    ck_assert_str_eq(cli_text(result, "op"), arguments[0]);
     ck_assert_uint_eq(json_array_size(json_object_get(result, "cases")), 1);
-    ck_assert_str_eq(text(row, "output"), ops[_i].output);
-    ck_assert(real(row, "flop") == ops[_i].flops);
-    ck_assert(real(row, "bytes") == ops[_i].bytes);
-    ck_assert(real(result, "peak_resident_bytes") > 0);
+    ck_assert_str_eq(cli_text(row, "output"), ops[_i].output);
+    ck_assert(cli_real(row, "flop") == ops[_i].flops);
+    ck_assert(cli_real(row, "bytes") == ops[_i].bytes);
+    ck_assert(cli_real(result, "peak_resident_bytes") > 0);
     ck_assert(json_is_false(json_object_get(row, "lowered")));
     check_seconds(json_object_get(row, "seconds"), 3);
     json_decref(result);

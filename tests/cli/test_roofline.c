@@ -47,32 +47,12 @@ static void setup(void) {
 
 /* ---- JSON ---- */
 
-static json_t *parse(struct command_result *result) {
-    ck_assert_msg(result->status == 0, "%s", result->err);
-    json_t *json = json_loads(result->out, 0, NULL);
-    ck_assert_msg(json != NULL, "%s", result->out);
-    command_result_free(result);
-    return json;
-}
-
 #define bench(json, ...)                                                                           \
     do {                                                                                           \
         struct command_result bench_result_;                                                       \
         cli_run(&bench_result_, "bench", "-q", "--json", "-cunet", __VA_ARGS__);                   \
-        (json) = parse(&bench_result_);                                                            \
+        (json) = cli_json(&bench_result_);                                                         \
     } while (0)
-
-static double real(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    ck_assert_msg(json_is_number(value), "\"%s\" is no number", key);
-    return json_number_value(value);
-}
-
-static const char *text(const json_t *object, const char *key) {
-    const char *value = json_string_value(json_object_get(object, key));
-    ck_assert_msg(value != NULL, "\"%s\" is no text", key);
-    return value;
-}
 
 static bool near(double a, double b) {
     return a > b - 1e-6 * (1 + b) && a < b + 1e-6 * (1 + b);
@@ -85,22 +65,23 @@ static void check_rows(const json_t *roofline, double n_steps) {
     size_t index;
     json_t *row;
     json_array_foreach(json_object_get(roofline, "ops"), index, row) {
-        const char *bound = text(row, "bound");
+        const char *bound = cli_text(row, "bound");
         ck_assert(strcmp(bound, "launch") == 0 || strcmp(bound, "memory") == 0 ||
                   strcmp(bound, "compute") == 0);
-        ck_assert(real(row, "seconds") > 0 && real(row, "seconds") <= before);
-        ck_assert(near(real(row, "share") * real(roofline, "seconds"), real(row, "seconds")));
-        before = real(row, "seconds");
+        ck_assert(cli_real(row, "seconds") > 0 && cli_real(row, "seconds") <= before);
+        ck_assert(
+            near(cli_real(row, "share") * cli_real(roofline, "seconds"), cli_real(row, "seconds")));
+        before = cli_real(row, "seconds");
         seconds += before;
-        launches += real(row, "n_launches");
-        flops += real(row, "flop");
-        bytes += real(row, "bytes");
-        n_steps -= real(row, "n_steps");
+        launches += cli_real(row, "n_launches");
+        flops += cli_real(row, "flop");
+        bytes += cli_real(row, "bytes");
+        n_steps -= cli_real(row, "n_steps");
     }
     ck_assert(n_steps == 0);
-    ck_assert(near(seconds, real(roofline, "seconds")));
-    ck_assert(launches == real(roofline, "n_launches"));
-    ck_assert(flops == real(roofline, "flop") && bytes == real(roofline, "bytes"));
+    ck_assert(near(seconds, cli_real(roofline, "seconds")));
+    ck_assert(launches == cli_real(roofline, "n_launches"));
+    ck_assert(flops == cli_real(roofline, "flop") && bytes == cli_real(roofline, "bytes"));
 }
 
 /* On the reference a step is a launch. At 1 FLOP/s, 1e9 B/s and 1 ms the parts can be told apart. */
@@ -111,17 +92,18 @@ START_TEST(a_whole_is_its_parts) {
     const json_t *roofline = json_object_get(result, "roofline");
     const json_t *device = json_object_get(roofline, "device");
     const json_t *shares = json_object_get(roofline, "share_bound_by");
-    ck_assert_str_eq(text(result, "backend"), "reference");
-    ck_assert_str_eq(text(result, "precision"), "f32");
-    ck_assert_str_eq(text(result, "weights"), "f32");
-    ck_assert(real(result, "n_fallback_ops") == 0 && real(result, "n_merged_ops") == 0);
-    ck_assert(real(device, "flop_per_s") == 1e12 && real(device, "bytes_per_s") == 1e9);
-    ck_assert(real(device, "launch_seconds") == 1e-3);
-    ck_assert(real(roofline, "n_launches") == real(result, "n_ops"));
-    ck_assert(real(roofline, "seconds") >=
-              1e-3 * real(result, "n_ops") + 1e-9 * real(roofline, "bytes"));
-    ck_assert(near(real(shares, "launch") + real(shares, "memory") + real(shares, "compute"), 1));
-    check_rows(roofline, real(result, "n_ops"));
+    ck_assert_str_eq(cli_text(result, "backend"), "reference");
+    ck_assert_str_eq(cli_text(result, "precision"), "f32");
+    ck_assert_str_eq(cli_text(result, "weights"), "f32");
+    ck_assert(cli_real(result, "n_fallback_ops") == 0 && cli_real(result, "n_merged_ops") == 0);
+    ck_assert(cli_real(device, "flop_per_s") == 1e12 && cli_real(device, "bytes_per_s") == 1e9);
+    ck_assert(cli_real(device, "launch_seconds") == 1e-3);
+    ck_assert(cli_real(roofline, "n_launches") == cli_real(result, "n_ops"));
+    ck_assert(cli_real(roofline, "seconds") >=
+              1e-3 * cli_real(result, "n_ops") + 1e-9 * cli_real(roofline, "bytes"));
+    ck_assert(near(
+        cli_real(shares, "launch") + cli_real(shares, "memory") + cli_real(shares, "compute"), 1));
+    check_rows(roofline, cli_real(result, "n_ops"));
     ck_assert_ptr_null(json_object_get(result, "seconds"));
     json_decref(result);
 }
@@ -133,11 +115,11 @@ START_TEST(the_same_work_as_when_it_runs) {
     bench(paper, "-m", test_model("."), "-b", "cpu", "--size=32", "--roofline=rtx-4090",
           "--dtype=f16");
     bench(run, "-m", test_model("."), "-b", "cpu", "--size=32", "-r1", "--warmup=0");
-    ck_assert(real(json_object_get(paper, "roofline"), "flop") == real(run, "flop"));
-    ck_assert(real(paper, "n_ops") == real(run, "n_ops"));
+    ck_assert(cli_real(json_object_get(paper, "roofline"), "flop") == cli_real(run, "flop"));
+    ck_assert(cli_real(paper, "n_ops") == cli_real(run, "n_ops"));
     ck_assert(json_equal(json_object_get(paper, "inputs"), json_object_get(run, "inputs")));
-    ck_assert(real(json_object_get(paper, "memory"), "arena_bytes") ==
-              real(json_object_get(run, "memory"), "arena_bytes"));
+    ck_assert(cli_real(json_object_get(paper, "memory"), "arena_bytes") ==
+              cli_real(json_object_get(run, "memory"), "arena_bytes"));
     ck_assert_ptr_null(json_object_get(run, "counters"));
     json_decref(paper);
     json_decref(run);
@@ -161,11 +143,11 @@ START_TEST(devices_are_read) {
     bench(result, "-m", "sd15", "-b", "reference", "--roofline", devices[_i].device, "--precision",
           devices[_i].precision, "--size=64", "--dtype=f16");
     const json_t *device = json_object_get(json_object_get(result, "roofline"), "device");
-    ck_assert_double_eq_tol(real(device, "flop_per_s"), devices[_i].peak, 1);
-    ck_assert_double_eq_tol(real(device, "bytes_per_s"), devices[_i].bandwidth, 1);
-    ck_assert_double_eq_tol(real(device, "launch_seconds"), devices[_i].launch, 1e-12);
-    ck_assert_str_eq(text(result, "weights"), "f16");
-    ck_assert_str_eq(text(result, "precision"), devices[_i].precision);
+    ck_assert_double_eq_tol(cli_real(device, "flop_per_s"), devices[_i].peak, 1);
+    ck_assert_double_eq_tol(cli_real(device, "bytes_per_s"), devices[_i].bandwidth, 1);
+    ck_assert_double_eq_tol(cli_real(device, "launch_seconds"), devices[_i].launch, 1e-12);
+    ck_assert_str_eq(cli_text(result, "weights"), "f16");
+    ck_assert_str_eq(cli_text(result, "precision"), devices[_i].precision);
     json_decref(result);
 }
 END_TEST
@@ -232,12 +214,12 @@ START_TEST(launches_of_an_evaluation) {
     }
     bench(result, "-m", budgets[_i].model, "-b", budgets[_i].backend, "-N", budgets[_i].batch,
           "--precision", budgets[_i].precision, "--size=512", "--roofline=a100");
-    double launches = real(json_object_get(result, "roofline"), "n_launches");
+    double launches = cli_real(json_object_get(result, "roofline"), "n_launches");
     ck_assert_msg(launches <= budgets[_i].most,
                   "%s on %s, %s, batch %s: %g launches, %g are the most", budgets[_i].model,
                   budgets[_i].backend, budgets[_i].precision, budgets[_i].batch, launches,
                   budgets[_i].most);
-    ck_assert(real(result, "n_fallback_ops") == 0);
+    ck_assert(cli_real(result, "n_fallback_ops") == 0);
     json_decref(result);
 }
 END_TEST
@@ -253,8 +235,8 @@ static bool is_usable(const char *backend) {
     cli_run(&result, "backends", "--json");
     list = json_loads(result.out, 0, NULL);
     json_array_foreach(list, index, row) usable =
-        usable ||
-        (strcmp(text(row, "name"), backend) == 0 && json_is_true(json_object_get(row, "usable")));
+        usable || (strcmp(cli_text(row, "name"), backend) == 0 &&
+                   json_is_true(json_object_get(row, "usable")));
     json_decref(list);
     command_result_free(&result);
     return usable;
@@ -272,13 +254,14 @@ START_TEST(a_run_takes_what_was_planned) {
           "--dtype=f16", "--roofline=a100");
     bench(run, "-m", test_model("."), "-b", "opencl", "--precision", precisions[_i], "-r1");
     const json_t *counters = json_object_get(run, "counters");
-    ck_assert(real(paper, "n_ops") == real(run, "n_ops"));
-    ck_assert(real(counters, "n_launches") > 0);
-    ck_assert_double_eq(real(counters, "n_launches"),
-                        real(json_object_get(paper, "roofline"), "n_launches"));
-    ck_assert(real(counters, "n_products") <= real(counters, "n_launches"));
-    ck_assert(real(counters, "n_allocations") == 0 && real(counters, "n_builds") == 0);
-    ck_assert(real(counters, "bytes_uploaded") > 0 && real(counters, "bytes_downloaded") > 0);
+    ck_assert(cli_real(paper, "n_ops") == cli_real(run, "n_ops"));
+    ck_assert(cli_real(counters, "n_launches") > 0);
+    ck_assert_double_eq(cli_real(counters, "n_launches"),
+                        cli_real(json_object_get(paper, "roofline"), "n_launches"));
+    ck_assert(cli_real(counters, "n_products") <= cli_real(counters, "n_launches"));
+    ck_assert(cli_real(counters, "n_allocations") == 0 && cli_real(counters, "n_builds") == 0);
+    ck_assert(cli_real(counters, "bytes_uploaded") > 0 &&
+              cli_real(counters, "bytes_downloaded") > 0);
     json_decref(paper);
     json_decref(run);
 }

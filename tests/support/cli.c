@@ -69,3 +69,24 @@ void cli_check_fails(const char *part, const struct command *command) {
     ck_assert_int_eq(cli_count_files(), n_files);
     command_result_free(&result);
 }
+
+json_t *cli_json(struct command_result *result) {
+    ck_assert_msg(result->status == 0, "%s", result->err);
+    ck_assert_str_eq(result->err, "");
+    json_t *json = json_loads(result->out, 0, NULL);
+    ck_assert_msg(json != NULL, "%s", result->out);
+    command_result_free(result);
+    return json;
+}
+
+double cli_real(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    ck_assert_msg(json_is_number(value), "\"%s\" is no number", key);
+    return json_number_value(value);
+}
+
+const char *cli_text(const json_t *object, const char *key) {
+    const char *value = json_string_value(json_object_get(object, key));
+    ck_assert_msg(value != NULL, "\"%s\" is no text", key);
+    return value;
+}

@@ -8,6 +8,8 @@
 #ifndef SF_TESTS_SUPPORT_CLI_H
 #define SF_TESTS_SUPPORT_CLI_H
 
+#include <jansson.h>
+
 #include "tests/support/command.h"
 
 /* Checked fixtures: the scratch folder with data/models in it. */
@@ -36,6 +38,13 @@ void cli_check(int status, const char *out, const char *err, const char *const *
 void cli_check_fails(const char *part, const struct command *command);
 #define check_cli_fails(part, ...)                                                                 \
     cli_check_fails((part), &(struct command){.arguments = CLI_ARGUMENTS(__VA_ARGS__)})
+
+/* What a run wrote to stdout, as JSON; it must have succeeded without a word on stderr. Clears the result. */
+json_t *cli_json(struct command_result *result);
+
+/* A member that must be there and a number, or a text. */
+double cli_real(const json_t *object, const char *key);
+const char *cli_text(const json_t *object, const char *key);
 
 /* The text is one line, ended by '\n'. */
 int is_one_line(const char *text);
