@@ -4,7 +4,7 @@
 # quicker. Sets sf_reason where something is missing, and
 #   NVCC, CUDA_CPPFLAGS     the compiler of kernels, where the headers are
 #   CUDA_CODES              nvcc's options for each architecture, and the newest as text for later ones
-#   CUDA_LEAST              the oldest architecture
+#   CUDA_LEAST, CUDA_NEWEST the oldest architecture and the newest
 #   CUDA_RUNPATH            where the toolkit's cuBLAS is, for machines whose loader does not know it
 AC_DEFUN([SF_CUDA_OPTIONS], [
 AC_ARG_WITH([cuda],
@@ -16,11 +16,12 @@ AC_ARG_WITH([cuda-arch],
                             [architectures that CUDA kernels are compiled for, such as
                              "80 90" @<:@those from 75 on that nvcc knows@:>@])],
             [], [with_cuda_arch=])
-NVCC= CUDA_CPPFLAGS= CUDA_CODES= CUDA_LEAST= CUDA_RUNPATH=
+NVCC= CUDA_CPPFLAGS= CUDA_CODES= CUDA_LEAST= CUDA_NEWEST= CUDA_RUNPATH=
 AC_SUBST([NVCC])
 AC_SUBST([CUDA_CPPFLAGS])
 AC_SUBST([CUDA_CODES])
 AC_SUBST([CUDA_LEAST])
+AC_SUBST([CUDA_NEWEST])
 AC_SUBST([CUDA_RUNPATH])
 ])
 
@@ -55,17 +56,17 @@ CPPFLAGS=$sf_saved_CPPFLAGS
 AC_DEFUN([_SF_CUDA_CODES], [
 AC_MSG_CHECKING([which architectures $NVCC knows])
 sf_cuda_known=`"$NVCC" --list-gpu-code 2>/dev/null | sed -n 's/^sm_\(@<:@0-9@:>@*\)$/\1/p' | tr '\n' ' '`
-sf_cuda_newest=
+CUDA_NEWEST=
 for sf_arch in ${with_cuda_arch:-75 80 86 89 90 100 120}; do
   AS_CASE([" $sf_cuda_known"], [*" $sf_arch "*], [
     CUDA_LEAST=${CUDA_LEAST:-$sf_arch}
     CUDA_CODES="$CUDA_CODES -gencode arch=compute_$sf_arch,code=sm_$sf_arch"
-    sf_cuda_newest=$sf_arch], [
+    CUDA_NEWEST=$sf_arch], [
     AS_IF([test -n "$with_cuda_arch"],
           [AC_MSG_ERROR([--with-cuda-arch: $NVCC does not know $sf_arch, but $sf_cuda_known])])])
 done
 AC_MSG_RESULT([${sf_cuda_known:-none}])
-AS_IF([test -n "$sf_cuda_newest"],
-      [CUDA_CODES="$CUDA_CODES -gencode arch=compute_$sf_cuda_newest,code=compute_$sf_cuda_newest"],
+AS_IF([test -n "$CUDA_NEWEST"],
+      [CUDA_CODES="$CUDA_CODES -gencode arch=compute_$CUDA_NEWEST,code=compute_$CUDA_NEWEST"],
       [sf_reason="$NVCC compiles for no architecture that is known here"])
 ])

@@ -111,6 +111,7 @@ tests_check_sfumato_SOURCES += tests/backends/cpu/test_threads.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/opencl_test.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/opencl_test.h
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_cuda.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_fragment.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_attention.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_cache.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_conformance.c

@@ -70,10 +70,11 @@ typedef struct gpu_product {
 
 /* What a device can do that the shared code must know. */
 typedef struct gpu_abilities {
-    uint32_t group_size;    /* GROUP: a power of two, 32 to 256 */
-    bool product_residual;  /* gpu_driver_multiply() adds a residual */
-    bool product_bias;      /* gpu_driver_multiply() adds a bias */
-    uint64_t least_product; /* multiplications below which a kernel of ours is rather taken */
+    uint32_t group_size;        /* GROUP: a power of two, 32 to 256 */
+    bool product_residual;      /* gpu_driver_multiply() adds a residual */
+    bool product_bias;          /* gpu_driver_multiply() adds a bias */
+    uint64_t least_product;     /* multiplications below which a kernel of ours is rather taken */
+    bool units_f16, units_bf16; /* kernels that multiply fragments of such types are worth it */
 } gpu_abilities;
 
 /* ---- devices ---- */

@@ -66,6 +66,7 @@ GPU_KERNEL_INCLUDES += backends/gpu/kernels/embedding.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/epilogue.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/few_rows.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/finish.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/fragment.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/geglu.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/kernels.def
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/linear_combination.h
@@ -120,6 +121,7 @@ endif
 
 CUDA_GROUP = 256
 CUDA_DEFINES = -DCUDA_GROUP=$(CUDA_GROUP) -DCUDA_LEAST_ARCHITECTURE=$(CUDA_LEAST) \
+	-DCUDA_NEWEST_ARCHITECTURE=$(CUDA_NEWEST) \
 	-DCUDA_FATBIN_FILE='"backends/gpu/cuda/kernels.fatbin"'
 NVCCFLAGS = --threads 2 -Xfatbin=-compress-all
 

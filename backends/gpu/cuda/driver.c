@@ -106,17 +106,28 @@ static void describe(const cuda_driver *driver, CUdevice id, sf_device_info *dev
     device->memory_bytes = bytes;
 }
 
-/* CUDA_LEAST_ARCHITECTURE: the oldest that the kernels were compiled for, 75 for 7.5. */
-static sf_status check_usable(const sf_host *host, const cuda_driver *driver, CUdevice id) {
+/* The compute capability, 75 for 7.5. */
+static int architecture_of(const cuda_driver *driver, CUdevice id) {
     int major = 0, minor = 0;
     driver->cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, id);
     driver->cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, id);
-    if (10 * major + minor < CUDA_LEAST_ARCHITECTURE)
-        return host->fail(
-            host, SF_ERROR_BACKEND,
-            "its compute capability is %d.%d; the plugin was built for %d.%d and newer", major,
-            minor, CUDA_LEAST_ARCHITECTURE / 10, CUDA_LEAST_ARCHITECTURE % 10);
-    return SF_OK;
+    return 10 * major + minor;
+}
+
+/* CUDA_LEAST_ARCHITECTURE, CUDA_NEWEST_ARCHITECTURE: those that the kernels were compiled for. */
+static sf_status check_usable(const sf_host *host, const cuda_driver *driver, CUdevice id) {
+    int own = architecture_of(driver, id);
+    if (own >= CUDA_LEAST_ARCHITECTURE)
+        return SF_OK;
+    return host->fail(host, SF_ERROR_BACKEND,
+                      "its compute capability is %d.%d; the plugin was built for %d.%d and newer",
+                      own / 10, own % 10, CUDA_LEAST_ARCHITECTURE / 10,
+                      CUDA_LEAST_ARCHITECTURE % 10);
+}
+
+/* Tensor cores know bf16 from 8.0 on, and so does only what was compiled for that. */
+static bool units_have_bf16(const gpu_device *device) {
+    return CUDA_NEWEST_ARCHITECTURE >= 80 && architecture_of(&device->driver, device->id) >= 80;
 }
 
 sf_status gpu_driver_probe(const sf_host *host, int index, sf_device_info *device) {
@@ -166,6 +177,8 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
     if (status == SF_OK) {
         name_of(&made->driver, made->id, made->name, sizeof made->name);
         status = open_stream(made);
+        made->abilities.units_f16 = true;
+        made->abilities.units_bf16 = units_have_bf16(made);
     }
     made->abilities.product_bias = made->abilities.product_residual = made->blas_handle != NULL;
     if (status == SF_OK)
@@ -197,8 +210,11 @@ void gpu_driver_close(gpu_device *device) {
 }
 
 const gpu_abilities *gpu_driver_abilities(const gpu_device *device) {
-    static const gpu_abilities usual = {
-        .group_size = CUDA_GROUP, .product_bias = true, .product_residual = true};
+    static const gpu_abilities usual = {.group_size = CUDA_GROUP,
+                                        .product_bias = true,
+                                        .product_residual = true,
+                                        .units_f16 = true,
+                                        .units_bf16 = true};
     return device ? &device->abilities : &usual;
 }
 

@@ -157,6 +157,12 @@ static void describe(const found_device *found, sf_device_info *device) {
         device->priority = PROCESSOR_PRIORITY;
 }
 
+/* SFUMATO_OPENCL_FRAGMENTS=always: for tests, as OpenCL has no matrix units. */
+static bool takes_fragments(void) {
+    const char *wanted = secure_getenv("SFUMATO_OPENCL_FRAGMENTS");
+    return wanted && strcmp(wanted, "always") == 0;
+}
+
 /* The largest group that the device takes, up to 256 or SFUMATO_OPENCL_GROUP; 0: it takes too few. */
 static uint32_t choose_group_size(cl_device_id id) {
     const char *wanted = secure_getenv("SFUMATO_OPENCL_GROUP");
@@ -220,6 +226,7 @@ sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
     clGetDeviceInfo(found.id, CL_DEVICE_NAME, sizeof made->name - 1, made->name, NULL);
     made->abilities = (gpu_abilities){.group_size = choose_group_size(found.id),
                                       .least_product = opencl_least_product()};
+    made->abilities.units_f16 = made->abilities.units_bf16 = takes_fragments();
     status = check_usable(host, found.id);
     if (status == SF_OK)
         status = open_queue(made);
