@@ -10,10 +10,13 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "cli/caption.h"
 #include "cli/comparison.h"
 #include "cli/model.h"
 #include "cli/progress.h"
 #include "cli/session.h"
+
+#define GAP 4 /* pixels between the pictures of the sheet */
 
 typedef struct values {
     session_options session;
@@ -187,23 +190,66 @@ static sf_status draw_cell(sf_context *context, sf_pipeline *pipeline, const val
     return SF_OK;
 }
 
+/* The sampler, and the number of steps where there are several. */
+static void caption_of(const comparison *found, int cell, char *text, size_t size) {
+    int i = cell / found->n_steps, k = cell % found->n_steps;
+    if (found->n_steps == 1)
+        snprintf(text, size, "%s", found->samplers[i]);
+    else
+        snprintf(text, size, "%s %d", found->samplers[i], found->steps[k]);
+}
+
+/* Lines that the longest caption takes. */
+static int lines_of_captions(const comparison *found, int n, int width) {
+    char text[96];
+    int most = 0;
+    for (int cell = 0; cell < n; cell++) {
+        caption_of(found, cell, text, sizeof text);
+        int lines = caption_lines(text, width);
+        most = lines > most ? lines : most;
+    }
+    return most;
+}
+
 /* A white picture stands for one that could not be drawn. */
+static sf_status make_blank(sf_context *context, const sf_image *like, sf_image **blank) {
+    sf_status status = sf_image_new(context, sf_image_width(like), sf_image_height(like), blank);
+    if (status != SF_OK)
+        return status;
+    size_t bytes = 3 * (size_t)sf_image_width(like) * (size_t)sf_image_height(like);
+    memset(sf_image_pixels(*blank), 255, bytes);
+    return SF_OK;
+}
+
+/* images [n] with captions; the caller frees those that were made. */
+static sf_status caption_cells(sf_context *context, const comparison *found, int n,
+                               const sf_image *blank, sf_image **images) {
+    int n_lines = lines_of_captions(found, n, sf_image_width(blank));
+    sf_status status = SF_OK;
+    for (int cell = 0; cell < n && status == SF_OK; cell++) {
+        char text[96];
+        const sf_image *drawn = found->cells[cell].image;
+        caption_of(found, cell, text, sizeof text);
+        status = caption_image(context, drawn ? drawn : blank, text, n_lines, &images[cell]);
+    }
+    return status;
+}
+
 static sf_status make_sheet(sf_context *context, const comparison *found, const sf_image *reference,
                             sf_image **sheet) {
     int n = found->n_samplers * found->n_steps;
-    const sf_image **images = calloc((size_t)n, sizeof *images);
+    sf_image **images = calloc((size_t)n, sizeof *images);
     sf_image *blank = NULL;
     if (!images)
         return SF_ERROR_MEMORY;
-    sf_status status =
-        sf_image_new(context, sf_image_width(reference), sf_image_height(reference), &blank);
-    if (status == SF_OK) {
-        size_t bytes = 3 * (size_t)sf_image_width(blank) * (size_t)sf_image_height(blank);
-        memset(sf_image_pixels(blank), 255, bytes);
-        for (int i = 0; i < n; i++)
-            images[i] = found->cells[i].image ? found->cells[i].image : blank;
-        status = sf_image_contact_sheet(context, images, n, found->n_columns, 4, sheet);
-    }
+    sf_status status = make_blank(context, reference, &blank);
+    if (status == SF_OK)
+        status = caption_cells(context, found, n, blank, images);
+    if (status == SF_OK)
+        status = sf_image_contact_sheet(context, (const sf_image *const *)images, n,
+                                        found->n_columns, GAP, sheet);
+    for (int cell = 0; cell < n; cell++)
+        sf_image_free(images[cell]);
     sf_image_free(blank);
     free(images);
     return status;

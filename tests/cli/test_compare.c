@@ -101,6 +101,27 @@ static void read_text(const char *name, char *text, size_t bytes) {
     fclose(file);
 }
 
+/* Of small pictures: letters 6 pixels apart, lines of 9 below a row of 1; 4 pixels between the cells. */
+#define CAPTION(lines) ((lines)*9 + 1)
+#define GAP            4
+
+/* Black pixels below a picture of the sheet, in the columns of one letter, on one line of its caption. */
+static int ink_of_letter(sf_image *sheet, int left, int below, int letter, int line) {
+    int n = 0;
+    for (int y = below + line * 9 + 1; y < below + line * 9 + 9; y++)
+        for (int x = left + 6 * letter; x < left + 6 * letter + 5; x++)
+            n += sf_image_pixels(sheet)[3 * (y * sf_image_width(sheet) + x)] == 0;
+    return n;
+}
+
+/* The picture in a cell of the sheet is the other one. */
+static void check_cell(sf_image *sheet, int left, int top, sf_image *picture) {
+    size_t bytes = 3 * (size_t)sf_image_width(picture);
+    for (int y = 0; y < sf_image_height(picture); y++)
+        ck_assert_mem_eq(sf_image_pixels(sheet) + 3 * ((top + y) * sf_image_width(sheet) + left),
+                         sf_image_pixels(picture) + (size_t)y * bytes, bytes);
+}
+
 /*
  * The reference is in the grid too: its distance is 0. More steps of Euler come nearer to it. A
  * picture that can't be drawn (more steps than training has) is a line with a reason.
@@ -110,7 +131,8 @@ START_TEST(a_grid_of_pictures) {
     char text[4096];
     sf_context *ctx = test_context();
     cli_run(&result, "compare", "--quiet", "red", "--samplers", "ddim,euler,ddim", "--steps",
-            "2,8,1001", "--reference-steps", "8", "--output-dir", "grid");
+            "2,8,1001", "--reference-steps", "8", "--output-dir", "grid", "--width", "64",
+            "--height", "64");
     ck_assert_msg(result.status == 0, "%s", result.err);
     ck_assert_str_eq(result.out, "");
     ck_assert_str_eq(result.err, "");
@@ -138,7 +160,17 @@ START_TEST(a_grid_of_pictures) {
     ck_assert(distances[3] > distances[4] && distances[4] > 0);
     sf_image *sheet = load(ctx, "grid/sheet.png"), *reference = load(ctx, "grid/reference.png");
     ck_assert_int_eq(sf_image_width(sheet), 3 * sf_image_width(reference) + 2 * 4);
-    ck_assert_int_eq(sf_image_height(sheet), 3 * sf_image_height(reference) + 2 * 4);
+    int side = sf_image_height(reference), cell = side + CAPTION(1) + GAP;
+    ck_assert_int_eq(side, 64);
+    ck_assert_int_eq(sf_image_height(sheet), 3 * cell - GAP);
+    check_cell(sheet, side + GAP, 0, reference);
+    check_cell(sheet, side + GAP, 2 * cell, reference);
+    /* "ddim 2", "euler 8", "ddim 1001": the letter l is two pixels wide at its top, then one. */
+    ck_assert_int_eq(ink_of_letter(sheet, 0, side, 4, 0), 0);
+    ck_assert_int_gt(ink_of_letter(sheet, 0, side, 5, 0), 0);
+    ck_assert_int_eq(ink_of_letter(sheet, 0, side, 6, 0), 0);
+    ck_assert_int_eq(ink_of_letter(sheet, side + GAP, cell + side, 2, 0), 2 + 5 + 3);
+    ck_assert_int_gt(ink_of_letter(sheet, 2 * (side + GAP), 2 * cell + side, 8, 0), 0);
     read_text("grid/distances.svg", text, sizeof text);
     ck_assert_ptr_nonnull(strstr(text, "<svg xmlns"));
     ck_assert_ptr_nonnull(strstr(text, "ddim, 8 steps"));
@@ -156,15 +188,40 @@ START_TEST(a_square_of_pictures) {
     struct command_result result;
     char text[4096];
     sf_context *ctx = test_context();
-    cli_run(&result, "compare", "--quiet", "red", "--samplers", "ddim,euler,lms,unipc,deis",
-            "--steps", "2", "--reference-steps", "2", "--output-dir", "square");
+    cli_run(&result, "compare", "--quiet", "red", "--samplers",
+            "ddim,euler,dpmpp_2m_sde,unipc,deis", "--steps", "2", "--reference-steps", "2",
+            "--output-dir", "square", "--width", "64");
     ck_assert_msg(result.status == 0, "%s", result.err);
     sf_image *sheet = load(ctx, "square/sheet.png"), *reference = load(ctx, "square/reference.png");
     ck_assert_int_eq(sf_image_width(sheet), 3 * sf_image_width(reference) + 2 * 4);
-    ck_assert_int_eq(sf_image_height(sheet), 2 * sf_image_height(reference) + 4);
+    int side = sf_image_height(reference), third = 2 * (sf_image_width(reference) + GAP);
+    ck_assert_int_eq(sf_image_height(sheet), 2 * (side + CAPTION(2)) + GAP);
+    /* "dpmpp_2m_" and "sde" below it; "ddim" has one line. */
+    ck_assert_int_eq(ink_of_letter(sheet, third, side, 8, 0), 5);
+    ck_assert_int_eq(ink_of_letter(sheet, third, side, 9, 0), 0);
+    ck_assert_int_gt(ink_of_letter(sheet, third, side, 2, 1), 0);
+    ck_assert_int_eq(ink_of_letter(sheet, 0, side, 0, 1), 0);
     read_text("square/distances.csv", text, sizeof text);
-    ck_assert_ptr_nonnull(strstr(text, "\n0,2,\"lms\",2,"));
+    ck_assert_ptr_nonnull(strstr(text, "\n0,2,\"dpmpp_2m_sde\",2,"));
     ck_assert_ptr_nonnull(strstr(text, "\n1,1,\"deis\",2,"));
+    sf_image_free(sheet);
+    sf_image_free(reference);
+    command_result_free(&result);
+    sf_context_free(ctx);
+}
+END_TEST
+
+/* Narrow ones have none. */
+START_TEST(a_picture_too_narrow_for_words) {
+    struct command_result result;
+    sf_context *ctx = test_context();
+    cli_run(&result, "compare", "--quiet", "red", "--samplers", "ddim", "--steps", "2",
+            "--reference-steps", "2", "--output-dir", "narrow");
+    ck_assert_msg(result.status == 0, "%s", result.err);
+    sf_image *sheet = load(ctx, "narrow/sheet.png"), *reference = load(ctx, "narrow/reference.png");
+    ck_assert_int_eq(sf_image_width(sheet), sf_image_width(reference));
+    ck_assert_int_eq(sf_image_height(sheet), sf_image_height(reference));
+    check_cell(sheet, 0, 0, reference);
     sf_image_free(sheet);
     sf_image_free(reference);
     command_result_free(&result);
@@ -234,6 +291,7 @@ Suite *suite_cli_compare(void) {
     tcase_add_test(tcase, every_sampler_is_in_the_papers);
     tcase_add_test(tcase, a_grid_of_pictures);
     tcase_add_test(tcase, a_square_of_pictures);
+    tcase_add_test(tcase, a_picture_too_narrow_for_words);
     tcase_add_test(tcase, what_a_sampler_lacks_is_left_out);
     tcase_add_test(tcase, wrong_usage);
     tcase_add_test(tcase, lists_of_levels);
