@@ -144,7 +144,7 @@ static void warn_of_no_effect(sf_drawing *drawing) {
     if (!what || pipeline->warned_of_guidance || !sf_pipeline_guidance_channels(pipeline))
         return;
     sf_log(drawing->ctx, SF_LOG_WARNING,
-           "%s is a model that takes the guidance scale as an input (time_cond_proj_dim): %s no "
+           "%s takes the guidance scale as an input (time_cond_proj_dim): %s no "
            "effect",
            sf_pipeline_name(pipeline), what);
     pipeline->warned_of_guidance = true;
