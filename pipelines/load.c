@@ -21,7 +21,7 @@ struct sf_pipeline_class {
     bool embeds_guidance;    /* its U-Net must take the guidance scale */
 };
 
-/* The first one's steps are fewer than in diffusers, 50: what one wants of the samplers of today. */
+/* Stable Diffusion's 25 steps are half of diffusers' default: the samplers of today need no more. */
 static const struct sf_pipeline_class classes[] = {
     {"StableDiffusionPipeline", 25, 7.5, true, false},
     {"LatentConsistencyModelPipeline", 4, 8.5, false, true},
