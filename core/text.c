@@ -37,17 +37,31 @@ static void neutral_point(char *number) {
     *out = '\0';
 }
 
+/* Writes the shortest decimal number that reads back as value, finite: "7.5e+00". Returns its digits. */
+static int shortest_decimal(float value, char number[64]) {
+    /* 9 significant digits identify every float (C11 5.2.4.2.2, FLT_DECIMAL_DIG). */
+    int digits = 0;
+    do
+        snprintf(number, 64, "%.*e", digits++, (double)value);
+    while (digits < 9 && strtof(number, NULL) != value);
+    return digits;
+}
+
+double sf_float_decimal(float value) {
+    char number[64];
+    if (!isfinite(value))
+        return (double)value;
+    shortest_decimal(value, number);
+    return strtod(number, NULL); /* in the locale in which it was written */
+}
+
 sf_status sf_text_append_float(sf_text *text, float value) {
     char number[64];
     if (isnan(value))
         return sf_text_append(text, "nan");
     if (isinf(value))
         return sf_text_append(text, value < 0 ? "-inf" : "inf");
-    /* 9 significant digits identify every float (C11 5.2.4.2.2, FLT_DECIMAL_DIG). */
-    int digits = 0;
-    do
-        snprintf(number, sizeof number, "%.*e", digits++, (double)value);
-    while (digits < 9 && strtof(number, NULL) != value);
+    int digits = shortest_decimal(value, number);
     /* Plain notation, where it is no longer: with as many places as those digits reach. */
     int exponent = (int)strtol(strchr(number, 'e') + 1, NULL, 10);
     if (exponent >= -4 && exponent < 9)

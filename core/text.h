@@ -27,6 +27,12 @@ sf_status sf_text_append_bytes(sf_text *text, const char *chars, size_t length);
 sf_status sf_text_append_float(sf_text *text, float value);
 
 /*
+ * The double nearest to that decimal number: 0.1 for 0.1f, where (double)0.1f is 0.10000000149. What a
+ * person wrote, for a program that would have read it as a double. NaN and infinities stay.
+ */
+double sf_float_decimal(float value);
+
+/*
  * chars between quotes as Python's json.dumps(..., ensure_ascii=False) writes it. The caller sees
  * to it that they are UTF-8 where that matters.
  */

@@ -178,8 +178,8 @@ typedef struct sf_generate_options {
     const char *negative_prompt; /* "" for none */
     const char *sampler;         /* a name of sf_sampler_list(); NULL: the model's */
     const char *schedule;        /* sigma schedule; NULL: the model's */
-    int steps;             /* as diffusers counts num_inference_steps; 0: the model's, else 25 */
-    float guidance_scale;  /* 0..1: no classifier-free guidance; < 0: the model's, else 7.5 */
+    int steps;             /* as diffusers counts them; 0: the model's, else its class's, 25 or 4 */
+    float guidance_scale;  /* 0..1: no guidance; < 0: the model's, else its class's, 7.5 or 8.5 */
     float eta;             /* DDIM's eta, 0..1 */
     uint64_t seed;         /* picture i of the batch is drawn with seed + i */
     int width, height;     /* pixels; 0: the model's own size */
@@ -203,7 +203,8 @@ void sf_generate_options_init(sf_generate_options *options);
 
 /*
  * Opens a diffusers folder (the one with model_index.json). Weights are mapped, not read; they stay
- * mapped until sf_pipeline_free(). Errors name the file, the field or the tensor.
+ * mapped until sf_pipeline_free(). Errors name the file, the field or the tensor. Its class may be
+ * StableDiffusionPipeline or LatentConsistencyModelPipeline.
  */
 sf_status sf_pipeline_load(sf_context *context, const char *folder, sf_pipeline **pipeline);
 void sf_pipeline_free(sf_pipeline *pipeline);
@@ -212,8 +213,12 @@ void sf_pipeline_free(sf_pipeline *pipeline);
  * Draws options->batch pictures. images has room for that many pointers; each picture is the
  * caller's to free and carries its generation parameters as text ("parameters", "sfumato").
  *
- * The same seed gives what diffusers' StableDiffusionPipeline draws with
+ * The same seed gives what diffusers' pipeline of the model's class draws with
  * torch.Generator("cpu").manual_seed(seed): 99 % of the pixels within 2/255.
+ *
+ * A model that was distilled from a guided one (latent consistency models; its U-Net has
+ * time_cond_proj_dim) takes guidance_scale as an input: one evaluation a step whatever it is, and
+ * negative_prompt and guidance_rescale have no effect, which the log says once.
  * Errors: SF_ERROR_CANCELLED from a callback, SF_ERROR_NUMERIC when a stage gives NaN.
  */
 sf_status sf_pipeline_generate(sf_pipeline *pipeline, const sf_generate_options *options,

@@ -1,9 +1,11 @@
 /*
- * The denoise stage: one evaluation of the U-Net, with classifier-free guidance.
+ * The denoise stage: one evaluation of the U-Net, with guidance. It is classifier-free guidance,
  *
  *   e = e(x, negative) + g (e(x, prompt) - e(x, negative))      (Ho and Salimans 2022, eq. 6)
  *
- * Both conditions go through the U-Net as one batch of two. Without guidance there is one condition.
+ * for which both conditions go through the U-Net as one batch of two. Without guidance there is one
+ * condition. Models that were distilled from guided ones take g as an input of the U-Net instead
+ * (guidance_embedding.h), and one condition.
  */
 #include "models/unet.h"
 #include "pipelines/pipeline.h"
@@ -41,6 +43,15 @@ static bool is_rescaled(const sf_drawing *drawing) {
     return drawing->guided && drawing->options.guidance_rescale > 0;
 }
 
+/* The guidance embedding [1, time_cond_proj_dim], if the U-Net takes one. */
+static sf_value guidance_input(const sf_drawing *drawing, sf_graph *graph, sf_dtype compute) {
+    if (!drawing->guidance_embedding)
+        return SF_NO_VALUE;
+    int64_t n_channels = sf_pipeline_guidance_channels(drawing->pipeline);
+    sf_value embedding = sf_settled_input(graph, "timestep_cond", SF_F32, SF_DIMS(1, n_channels));
+    return sf_cast(graph, embedding, compute);
+}
+
 static sf_value ask_unet(const sf_drawing *drawing, sf_graph *graph, sf_value x, sf_dtype compute) {
     const sf_unet_config *config = drawing->pipeline->unet->config;
     sf_unet_inputs inputs = sf_unet_inputs_none();
@@ -49,6 +60,7 @@ static sf_value ask_unet(const sf_drawing *drawing, sf_graph *graph, sf_value x,
     sf_value embeddings =
         sf_settled_input(graph, "embeddings", SF_F32, 3, drawing->embedding_spec.dims);
     inputs.encoder_hidden_states = sf_cast(graph, embeddings, compute);
+    inputs.timestep_cond = guidance_input(drawing, graph, compute);
     sf_value answer = sf_cast(graph, sf_unet_build(graph, config, &inputs), SF_F32);
     return sf_permute(graph, answer, (const int[]){0, 3, 1, 2});
 }
@@ -74,6 +86,13 @@ static sf_status write_input(sf_plan *plan, const char *name, const void *data, 
     return sf_plan_write(plan, sf_plan_find_input(plan, name), data, bytes);
 }
 
+/* Inputs that stay the same in all steps. */
+static sf_status write_settled(sf_plan *plan, const char *name, const void *data, size_t bytes) {
+    if (sf_plan_holds(plan, sf_plan_find_input(plan, name)))
+        return SF_OK;
+    return write_input(plan, name, data, bytes);
+}
+
 static sf_status feed(void *user, sf_plan *plan) {
     const sf_drawing *drawing = user;
     float guidance = drawing->options.guidance_scale;
@@ -89,9 +108,11 @@ static sf_status feed(void *user, sf_plan *plan) {
         SF_TRY(write_input(plan, "guidance", coefficients, sizeof coefficients));
     if (is_rescaled(drawing))
         SF_TRY(write_input(plan, "rescale", shares, sizeof shares));
-    if (sf_plan_holds(plan, sf_plan_find_input(plan, "embeddings")))
-        return SF_OK;
-    return write_input(plan, "embeddings", drawing->embeddings, drawing->embeddings_bytes);
+    if (drawing->guidance_embedding)
+        SF_TRY(write_settled(plan, "timestep_cond", drawing->guidance_embedding,
+                             (size_t)sf_pipeline_guidance_channels(drawing->pipeline) *
+                                 sizeof(float)));
+    return write_settled(plan, "embeddings", drawing->embeddings, drawing->embeddings_bytes);
 }
 
 void sf_denoise_stage_init(sf_drawing *drawing) {

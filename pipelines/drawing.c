@@ -10,6 +10,7 @@
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "pipelines/guidance_embedding.h"
 #include "pipelines/pipeline.h"
 
 #define DEFAULT_SEED 42
@@ -126,12 +127,35 @@ static sf_status complete_options(sf_drawing *drawing, const sf_generate_options
     if (!sf_rng_kind_from_name(options->rng, &drawing->rng_kind))
         SF_FAIL(drawing->ctx, ERROR_NOT_FOUND, "generator \"%.40s\"; torch and philox are possible",
                 options->rng);
-    drawing->guided = options->guidance_scale > 1;
+    drawing->guided = options->guidance_scale > 1 && !sf_pipeline_guidance_channels(pipeline);
     drawing->mu = (double)options->mu;
     return find_size(drawing);
 }
 
+/* A model that was distilled from a guided one knows no condition but the prompt. */
+static void warn_of_no_effect(sf_drawing *drawing) {
+    sf_pipeline *pipeline = drawing->pipeline;
+    const sf_generate_options *options = &drawing->options;
+    bool negative = options->negative_prompt[0], rescaled = options->guidance_rescale > 0;
+    const char *what = negative && rescaled ? "the negative prompt and guidance rescale have"
+                       : negative           ? "the negative prompt has"
+                       : rescaled           ? "guidance rescale has"
+                                            : NULL;
+    if (!what || pipeline->warned_of_guidance || !sf_pipeline_guidance_channels(pipeline))
+        return;
+    sf_log(drawing->ctx, SF_LOG_WARNING,
+           "%s takes the guidance scale as an input (time_cond_proj_dim): %s no "
+           "effect",
+           sf_pipeline_name(pipeline), what);
+    pipeline->warned_of_guidance = true;
+}
+
 /* ---- what the stages work on ---- */
+
+int64_t sf_pipeline_guidance_channels(const sf_pipeline *pipeline) {
+    const sf_unet_config *unet = pipeline->unet->config;
+    return unet->time_cond_proj_dim;
+}
 
 int sf_drawing_n_conditions(const sf_drawing *drawing) {
     return drawing->guided ? 2 : 1;
@@ -149,6 +173,18 @@ sf_sampler_options sf_drawing_sampler_options(const sf_drawing *drawing) {
         .n_sigmas = drawing->options.n_sigmas,
         .mu = isnan(drawing->mu) ? NULL : &drawing->mu,
     };
+}
+
+/* The guidance embedding, of models that take one. */
+static sf_status embed_guidance(sf_drawing *drawing) {
+    int64_t n_channels = sf_pipeline_guidance_channels(drawing->pipeline);
+    if (!n_channels)
+        return SF_OK;
+    drawing->guidance_embedding = SF_NEW_ARRAY(drawing->ctx, float, (size_t)n_channels);
+    if (!drawing->guidance_embedding)
+        return SF_ERROR_MEMORY;
+    sf_guidance_embedding(drawing->options.guidance_scale, n_channels, drawing->guidance_embedding);
+    return SF_OK;
 }
 
 static sf_status allocate(sf_drawing *drawing) {
@@ -179,6 +215,8 @@ sf_status sf_drawing_init(sf_drawing *drawing, sf_pipeline *pipeline,
     SF_TRY(complete_options(drawing, options));
     SF_TRY(read_precision(drawing->ctx, drawing->options.precision, &compute));
     SF_TRY(allocate(drawing));
+    SF_TRY(embed_guidance(drawing));
+    warn_of_no_effect(drawing);
     init_stage(drawing, &drawing->text_stage, compute);
     init_stage(drawing, &drawing->denoise_stage, compute);
     init_stage(drawing, &drawing->decode_stage, compute);
@@ -194,6 +232,7 @@ void sf_drawing_clear(sf_drawing *drawing) {
     sf_stage_clear(&drawing->decode_stage);
     sf_device_tensor_free(drawing->model_output);
     sf_eager_free(drawing->eager);
+    sf_free(drawing->ctx, drawing->guidance_embedding);
     sf_free(drawing->ctx, drawing->embeddings);
     sf_free(drawing->ctx, drawing->ids);
 }

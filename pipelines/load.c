@@ -1,8 +1,8 @@
 /*
  * Opening a pipeline's folder: sf_pipeline_load() of sfumato.h.
  *
- * Beside what diffusers keeps there, a folder may have sfumato.json with "steps" and "guidance_scale",
- * the settings that suit the model.
+ * The class in model_index.json is one of the table below. Beside what diffusers keeps there, a folder
+ * may have sfumato.json with "steps" and "guidance_scale", the settings that suit the model.
  */
 #include <string.h>
 #include <time.h>
@@ -12,21 +12,38 @@
 #include "core/memory.h"
 #include "pipelines/pipeline.h"
 
-#define DEFAULT_STEPS    25
-#define DEFAULT_GUIDANCE 7.5
-#define PIPELINE_CLASS   "StableDiffusionPipeline"
+/* A pipeline class of diffusers: what it does of its own beside putting models together. */
+struct sf_pipeline_class {
+    const char *name;
+    int steps; /* where neither the user nor the model says */
+    double guidance_scale;
+    bool corrects_scheduler; /* sets steps_offset and clip_sample whatever the file says */
+    bool embeds_guidance;    /* its U-Net must take the guidance scale */
+};
+
+/* Stable Diffusion's 25 steps are half of diffusers' default: the samplers of today need no more. */
+static const struct sf_pipeline_class classes[] = {
+    {"StableDiffusionPipeline", 25, 7.5, true, false},
+    {"LatentConsistencyModelPipeline", 4, 8.5, false, true},
+};
+
+#define N_CLASSES (sizeof classes / sizeof *classes)
 
 /* ---- the pieces ---- */
 
-static sf_status check_index(sf_context *ctx, const char *file) {
+static sf_status load_index(sf_pipeline *pipeline, const char *file) {
+    sf_context *ctx = pipeline->ctx;
     json_t *index = NULL;
     SF_TRY(sf_json_load(ctx, file, &index));
     const char *name = json_string_value(json_object_get(index, "_class_name"));
     sf_status status = SF_OK;
-    if (!name || strcmp(name, PIPELINE_CLASS) != 0)
+    for (size_t i = 0; name && i < N_CLASSES; i++)
+        if (strcmp(name, classes[i].name) == 0)
+            pipeline->kind = &classes[i];
+    if (!pipeline->kind)
         status = sf_fail(ctx, SF_ERROR_UNSUPPORTED,
-                         "%s: pipeline class \"%.80s\" is not supported; " PIPELINE_CLASS " is",
-                         file, name ? name : "");
+                         "%s: pipeline class \"%.80s\" is not supported; %s and %s are", file,
+                         name ? name : "", classes[0].name, classes[1].name);
     json_decref(index);
     return status;
 }
@@ -34,13 +51,13 @@ static sf_status check_index(sf_context *ctx, const char *file) {
 static sf_status read_defaults(sf_pipeline *pipeline, const char *file) {
     sf_context *ctx = pipeline->ctx;
     json_t *json = NULL;
-    double guidance = DEFAULT_GUIDANCE;
+    double guidance = pipeline->kind->guidance_scale;
     if (sf_path_is_file(file))
         SF_TRY(sf_json_load(ctx, file, &json));
-    sf_status status = sf_json_get_int32(ctx, file, json, "steps", DEFAULT_STEPS, 1, 1000,
+    sf_status status = sf_json_get_int32(ctx, file, json, "steps", pipeline->kind->steps, 1, 1000,
                                          &pipeline->default_steps);
     if (status == SF_OK)
-        status = sf_json_get_number(ctx, file, json, "guidance_scale", DEFAULT_GUIDANCE, &guidance);
+        status = sf_json_get_number(ctx, file, json, "guidance_scale", guidance, &guidance);
     if (status == SF_OK && !(guidance >= 0 && guidance <= 1000))
         status = sf_fail(ctx, SF_ERROR_FORMAT, "%s: guidance_scale %g is not in 0..1000", file,
                          guidance);
@@ -55,15 +72,13 @@ static sf_status read_defaults(sf_pipeline *pipeline, const char *file) {
  */
 static sf_status load_scheduler(sf_pipeline *pipeline, const char *file) {
     SF_TRY(sf_scheduler_config_load(pipeline->ctx, file, &pipeline->scheduler));
+    if (!pipeline->kind->corrects_scheduler)
+        return SF_OK;
     json_t *json = pipeline->scheduler.json;
     if (json_object_set_new(json, "steps_offset", json_integer(1)) != 0 ||
         json_object_set_new(json, "clip_sample", json_false()) != 0)
         SF_FAIL(pipeline->ctx, ERROR_MEMORY, "out of memory for %s", file);
     return SF_OK;
-}
-
-static sf_status load_index(sf_pipeline *pipeline, const char *file) {
-    return check_index(pipeline->ctx, file);
 }
 
 static sf_status load_tokenizer(sf_pipeline *pipeline, const char *folder) {
@@ -75,7 +90,12 @@ static sf_status load_text_encoder(sf_pipeline *pipeline, const char *folder) {
 }
 
 static sf_status load_unet(sf_pipeline *pipeline, const char *folder) {
-    return sf_model_load(pipeline->ctx, folder, "unet", &pipeline->unet);
+    SF_TRY(sf_model_load(pipeline->ctx, folder, "unet", &pipeline->unet));
+    if (pipeline->kind->embeds_guidance && !sf_pipeline_guidance_channels(pipeline))
+        SF_FAIL(pipeline->ctx, ERROR_FORMAT,
+                "%s: the U-Net has no time_cond_proj_dim, by which %s hands it the guidance scale",
+                folder, pipeline->kind->name);
+    return SF_OK;
 }
 
 static sf_status load_vae(sf_pipeline *pipeline, const char *folder) {

@@ -4,6 +4,7 @@
  *   load.c      opens the folder
  *   drawing.c   checks options, fills in the model's defaults, sets up the stages
  *   text.c      prompts -> token ids -> text encoder -> embeddings [1 or 2, T, D]
+ *   guidance_embedding.c  the guidance scale as an input of the U-Net, for distilled models
  *   denoise.c   latents, timestep, embeddings -> U-Net -> guidance -> model output, once a step
  *   decode.c    latents -> autoencoder -> pixels
  *   text2img.c  runs the stages in turn, makes the pictures
@@ -23,9 +24,11 @@
 struct sf_pipeline {
     sf_context *ctx; /* borrowed */
     char *folder;
-    char model_hash[SF_SHA256_HEX]; /* "" until it was wanted */
+    char model_hash[SF_SHA256_HEX];       /* "" until it was wanted */
+    const struct sf_pipeline_class *kind; /* static; load.c */
     int default_steps;
     float default_guidance;
+    bool warned_of_guidance; /* that the negative prompt has no effect */
     sf_tokenizer *tokenizer;
     sf_model *text_encoder, *unet, *vae;
     sf_scheduler_config scheduler;
@@ -50,12 +53,13 @@ typedef struct sf_drawing {
     sf_context *ctx;             /* borrowed */
     sf_generate_options options; /* no defaults are left in it; strings borrowed */
     sf_rng_kind rng_kind;
-    bool guided;       /* two conditions: the negative prompt, then the prompt */
-    double mu;         /* the options'; NAN: not given */
-    sf_spec latents;   /* f32 [1, C, h, w] */
-    int64_t *ids;      /* token ids [conditions, T] */
-    sf_spec text;      /* i64, of ids */
-    float *embeddings; /* [conditions, T, D], as the text stage gave them */
+    bool guided;               /* two conditions: the negative prompt, then the prompt */
+    float *guidance_embedding; /* [1, time_cond_proj_dim]; NULL: the U-Net takes none */
+    double mu;                 /* the options'; NAN: not given */
+    sf_spec latents;           /* f32 [1, C, h, w] */
+    int64_t *ids;              /* token ids [conditions, T] */
+    sf_spec text;              /* i64, of ids */
+    float *embeddings;         /* [conditions, T, D], as the text stage gave them */
     size_t embeddings_bytes;
     sf_spec embedding_spec;
     sf_stage text_stage, denoise_stage, decode_stage;
@@ -76,6 +80,9 @@ void sf_drawing_clear(sf_drawing *drawing);
 
 /* 2 with guidance, 1 without. */
 int sf_drawing_n_conditions(const sf_drawing *drawing);
+
+/* Channels of the guidance embedding that the U-Net takes; 0: it takes none, and is guided from outside. */
+int64_t sf_pipeline_guidance_channels(const sf_pipeline *pipeline);
 
 /* Sampler, schedule and steps as the sampler's room wants them. */
 sf_sampler_options sf_drawing_sampler_options(const sf_drawing *drawing);

@@ -4,9 +4,17 @@
  *
  *   x_0 = x - sigma m,   x' = (1 - sigma') x_0 + sigma' z
  *
- * As FlowMatchLCMScheduler of diffusers 0.42.1 without scale_factors; it draws in the last step too.
+ * As FlowMatchLCMScheduler of diffusers 0.42.1, which draws in the last step too. Its scale_factors make
+ * the sample larger from step to step; here a sample keeps its shape, so that they are an error.
  */
 #include "samplers/flow.h"
+
+static sf_status begin(sf_sampler *sampler) {
+    if (sampler->settings.scale_factors.count)
+        SF_FAIL(sampler->ctx, ERROR_UNSUPPORTED,
+                "scale_factors: flow_lcm can't change the sample's size from step to step");
+    return sf_flow_begin(sampler);
+}
 
 const sf_sampler_class sf_sampler_flow_lcm = {
     .info =
@@ -22,8 +30,8 @@ const sf_sampler_class sf_sampler_flow_lcm = {
             .least_steps = 1,
             .most_steps = 8,
         },
-    .options = SF_FLOW_OPTIONS,
+    .options = SF_FLOW_OPTIONS | SF_OPTION(scale_factors),
     .takes = SF_FLOW_TAKES,
-    .begin = sf_flow_begin,
+    .begin = begin,
     .step = sf_flow_renoise,
 };

@@ -50,7 +50,8 @@ const sf_sampler_class sf_sampler_lcm = {
             .name = "lcm",
             .title = "LCM",
             .class_name = "LCMScheduler",
-            .description = "latent consistency models and LoRAs: 2 to 8 steps, guidance 1 to 2",
+            .description =
+                "latent consistency models, and LoRAs with guidance 1 to 2: 2 to 8 steps",
             .order = 1,
             .evaluations_per_step = 1,
             .stochastic = 1,

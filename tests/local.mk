@@ -177,6 +177,7 @@ tests_check_sfumato_SOURCES += tests/ops/test_lower.c
 tests_check_sfumato_SOURCES += tests/ops/test_properties.c
 tests_check_sfumato_SOURCES += tests/ops/test_rules.c
 tests_check_sfumato_SOURCES += tests/pipelines/test_callbacks.c
+tests_check_sfumato_SOURCES += tests/pipelines/test_distilled.c
 tests_check_sfumato_SOURCES += tests/pipelines/test_memory.c
 tests_check_sfumato_SOURCES += tests/pipelines/test_memory_failure.c
 tests_check_sfumato_SOURCES += tests/pipelines/test_nonfinite.c

@@ -93,7 +93,7 @@ static const struct bad_field {
     const char *file, *key, *value, *message;
 } bad_fields[] = {
     {"model/model_index.json", "_class_name", "\"FluxPipeline\"", "FluxPipeline"},
-    {"model/model_index.json", "_class_name", "7", "StableDiffusionPipeline is"},
+    {"model/model_index.json", "_class_name", "7", "StableDiffusionPipeline and"},
     {UNET_CONFIG, "_class_name", "\"UNet9DModel\"", "UNet9DModel"},
     {UNET_CONFIG, "block_out_channels", "[1152921504606846976, 16]", "block_out_channels"},
     {UNET_CONFIG, "block_out_channels", "[8]", "block_out_channels"},

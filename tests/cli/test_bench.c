@@ -6,6 +6,8 @@
 #include <stdio.h>
 
 #include "tests/support/cli.h"
+#include "tests/support/model_folder.h"
+#include "tests/support/scratch.h"
 #include "tests/support/support.h"
 
 Suite *suite_cli_bench(void);
@@ -85,6 +87,20 @@ START_TEST(component_tells_all) {
     ck_assert(cli_real(result, "gflop_per_s") > 0);
     check_memory(json_object_get(result, "memory"));
     check_rows(result);
+    json_decref(inputs);
+    json_decref(result);
+}
+END_TEST
+
+/* A U-Net is timed with all that a drawing hands it. */
+START_TEST(guidance_input_is_given) {
+    json_t *result;
+    model_copy_distilled("model");
+    json_t *inputs = json_loads("{\"sample\":[1,4,8,8],\"timestep\":[1],\"encoder_hidden_states\":"
+                                "[1,12,8],\"timestep_cond\":[1,9]}",
+                                0, NULL);
+    bench(result, "--model", scratch("model"), "--component", "unet", "--repeat=1");
+    ck_assert(json_equal(json_object_get(result, "inputs"), inputs));
     json_decref(inputs);
     json_decref(result);
 }
@@ -293,6 +309,7 @@ Suite *suite_cli_bench(void) {
     TCase *tcase = tcase_create("bench");
     tcase_add_checked_fixture(tcase, cli_setup, cli_teardown);
     tcase_add_loop_test(tcase, component_tells_all, 0, N_COMPONENTS);
+    tcase_add_test(tcase, guidance_input_is_given);
     tcase_add_test(tcase, work_grows_with_batch_and_size);
     tcase_add_test(tcase, rows_by_shape);
     tcase_add_test(tcase, component_for_people);

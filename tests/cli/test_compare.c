@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/support/cli.h"
+#include "tests/support/model_folder.h"
 #include "tests/support/scratch.h"
 #include "tests/support/support.h"
 
@@ -229,6 +231,23 @@ START_TEST(a_picture_too_narrow_for_words) {
 }
 END_TEST
 
+/* A model that takes the guidance scale as an input; what has no effect there is said once. */
+START_TEST(a_distilled_model) {
+    struct command_result result;
+    model_copy_distilled("model");
+    cli_run(&result, "compare", "red", "--model", scratch("model"), "--quiet", "-n", "le",
+            "--samplers", "lcm,tcd", "--steps", "1,4", "--reference-sampler", "lcm",
+            "--reference-steps", "8", "--output-dir", "grid");
+    ck_assert_msg(result.status == 0, "%s", result.err);
+    ck_assert_msg(strncmp(result.err, "sfumato: warning: model takes the guidance scale", 48) ==
+                          0 &&
+                      is_one_line(result.err),
+                  "%s", result.err);
+    ck_assert_int_eq(access(scratch("grid/sheet.png"), F_OK), 0);
+    command_result_free(&result);
+}
+END_TEST
+
 START_TEST(wrong_usage) {
     check_cli(2, "", NULL, "compare");
     check_cli(2, "", NULL, "compare", "red", "apple");
@@ -293,6 +312,7 @@ Suite *suite_cli_compare(void) {
     tcase_add_test(tcase, a_square_of_pictures);
     tcase_add_test(tcase, a_picture_too_narrow_for_words);
     tcase_add_test(tcase, what_a_sampler_lacks_is_left_out);
+    tcase_add_test(tcase, a_distilled_model);
     tcase_add_test(tcase, wrong_usage);
     tcase_add_test(tcase, lists_of_levels);
     tcase_set_timeout(tcase, 60);

@@ -64,6 +64,15 @@ START_TEST(floats_have_their_shortest_form) {
 }
 END_TEST
 
+START_TEST(decimal_of_a_float_is_what_was_written) {
+    static const double written[] = {0.1, 8.4, 7.5, 0, -2.3, 1e-5, 1e10, 0.33333334};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+        ck_assert_double_eq(sf_float_decimal((float)written[i]), written[i]);
+    ck_assert_double_infinite(sf_float_decimal(-INFINITY));
+    ck_assert_double_nan(sf_float_decimal(NAN));
+}
+END_TEST
+
 START_TEST(floats_do_not_depend_on_the_locale) {
     static const char *const with_comma[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "nl_NL.UTF-8"};
     for (size_t i = 0; i < sizeof with_comma / sizeof *with_comma; i++)
@@ -171,6 +180,7 @@ Suite *suite_core_text(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, floats_have_their_shortest_form);
+    tcase_add_test(tcase, decimal_of_a_float_is_what_was_written);
     tcase_add_test(tcase, floats_do_not_depend_on_the_locale);
     tcase_add_test(tcase, json_strings_are_those_of_python);
     tcase_add_test(tcase, utf8_is_checked);

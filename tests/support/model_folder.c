@@ -43,6 +43,21 @@ void model_copy(const char *from, const char *name) {
     closedir(folder);
 }
 
+void model_copy_distilled(const char *name) {
+    static const char *const files[] = {
+        "model_index.json",          "scheduler/scheduler_config.json",
+        "unet/config.json",          "unet/diffusion_pytorch_model.safetensors.index.json",
+        "unet/guidance.safetensors",
+    };
+    model_copy(TINY_MODEL, name);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char source[PATH_MAX], target[PATH_MAX];
+        snprintf(source, sizeof source, "pipelines/distilled/%s", files[i]);
+        snprintf(target, sizeof target, "%s/%s", name, files[i]);
+        model_copy_file(test_data(source), target);
+    }
+}
+
 /* ---- damage ---- */
 
 void model_set_json(const char *name, const char *key, const char *value) {

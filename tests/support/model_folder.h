@@ -17,6 +17,12 @@ void model_copy(const char *from, const char *name);
 /* Copies one file. */
 void model_copy_file(const char *from, const char *name);
 
+/*
+ * The tiny model as one that was distilled from a guided one: its U-Net takes the guidance scale, its
+ * class is LatentConsistencyModelPipeline (tests/oracle/make_distilled_pipeline.py).
+ */
+void model_copy_distilled(const char *name);
+
 /* Sets a key of a JSON file to a JSON value, given as text: "null", "[1, 2]", "\"word\"". */
 void model_set_json(const char *name, const char *key, const char *value);
 
