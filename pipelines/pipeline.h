@@ -60,6 +60,7 @@ typedef struct sf_drawing {
     sf_spec embedding_spec;
     sf_stage text_stage, denoise_stage, decode_stage;
     sf_memory_use memory;
+    int n_sampler_tensors; /* of the latents' shape; known before sf_drawing_fit() */
 
     /* while a picture is drawn */
     sf_eager *eager;

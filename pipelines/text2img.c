@@ -27,6 +27,7 @@ static sf_status report(sf_drawing *drawing, const char *stage, int step, double
 /* One picture's generator, from which the first noise and the sampler's draws come in turn. */
 typedef struct noise_maker {
     sf_rng rng;
+    uint64_t seed;
     float *buffer;
     sf_eager *eager;       /* borrowed */
     sf_device_tensor *key; /* where the device draws by itself; NULL: on the host */
@@ -46,7 +47,7 @@ static sf_status draw_on_device(noise_maker *maker, sf_device_tensor *noise) {
 
 static sf_status noise_maker_init(noise_maker *maker, sf_drawing *drawing, uint64_t seed) {
     const sf_spec key = {.dtype = SF_I64, .n_dims = 1, .dims = {2, 1, 1, 1, 1}};
-    *maker = (noise_maker){.eager = drawing->eager};
+    *maker = (noise_maker){.seed = seed, .eager = drawing->eager};
     sf_rng_seed(&maker->rng, drawing->rng_kind, seed);
     if (drawing->rng_kind == SF_RNG_PHILOX && !sf_backend_has_host_memory(drawing->ctx->backend))
         return sf_device_tensor_new(drawing->ctx->backend, &key, &maker->key);
@@ -66,6 +67,16 @@ static sf_status draw_noise(void *user, sf_device_tensor *noise) {
     size_t n = (size_t)sf_spec_elements(&noise->spec);
     sf_rng_normal(&maker->rng, maker->buffer, n);
     return sf_device_tensor_write(noise, maker->buffer, n * sizeof *maker->buffer);
+}
+
+/* A Brownian path's: each from a generator of its own, beside the picture's. */
+static sf_status draw_seeded(void *user, uint64_t seed, sf_device_tensor *noise) {
+    noise_maker *maker = user;
+    const sf_rng kept = maker->rng;
+    sf_rng_seed(&maker->rng, kept.kind, seed);
+    sf_status status = draw_noise(maker, noise);
+    maker->rng = kept;
+    return status;
 }
 
 /* ---- the loop's questions ---- */
@@ -105,7 +116,8 @@ static sf_status run_sampler(sf_drawing *drawing, sf_sampler *sampler, noise_mak
     sf_device_tensor *noise = NULL;
     sf_spec output;
     sf_status status = SF_OK;
-    const sf_noise_source source = {.draw = draw_noise, .user = maker};
+    const sf_noise_source source = {
+        .draw = draw_noise, .draw_seeded = draw_seeded, .seed = maker->seed, .user = maker};
     const sf_loop loop = {
         .stage = "denoise", .evaluate = evaluate, .after_step = show_preview, .user = drawing};
     drawing->n_evaluations = sf_sampler_n_evaluations(sampler);
@@ -182,6 +194,7 @@ static sf_status check_sampler(sf_drawing *drawing) {
     const sf_sampler_options options = sf_drawing_sampler_options(drawing);
     SF_TRY(sf_sampler_new(drawing->ctx, &drawing->pipeline->scheduler, &options, &sampler));
     drawing->options.steps = sf_sampler_n_steps(sampler);
+    drawing->n_sampler_tensors = sf_sampler_n_tensors(sampler);
     sf_sampler_free(sampler);
     return SF_OK;
 }

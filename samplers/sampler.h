@@ -71,6 +71,9 @@ const char *sf_sampler_schedule_title(const sf_sampler *sampler);
 /* As diffusers counts them: what was asked for, or as many as were listed. */
 int sf_sampler_n_steps(const sf_sampler *sampler);
 
+/* Tensors of the sample's shape that it has once it is started. */
+int sf_sampler_n_tensors(const sf_sampler *sampler);
+
 /* The timesteps, one for each evaluation of the model; they may have fractions. */
 int sf_sampler_n_evaluations(const sf_sampler *sampler);
 double sf_sampler_timestep(const sf_sampler *sampler, int evaluation);
@@ -85,6 +88,12 @@ double sf_sampler_sigma(const sf_sampler *sampler, int i);
  * once for each draw and in diffusers' order. */
 typedef struct sf_noise_source {
     sf_status (*draw)(void *user, sf_device_tensor *noise);
+
+    /* What a generator that starts at that seed draws first, and the seed of the source itself, for
+     * methods that draw from a Brownian path. NULL: the source has none (recorded noise), and such a
+     * method calls draw. */
+    sf_status (*draw_seeded)(void *user, uint64_t seed, sf_device_tensor *noise);
+    uint64_t seed;
     void *user;
 } sf_noise_source;
 
