@@ -67,7 +67,6 @@ typedef struct sf_drawing {
     sf_device_tensor *model_output;
     const sf_device_tensor *sample; /* what the U-Net or the decoder is given; borrowed */
     float timestep, input_scale;    /* of the evaluation that is due */
-    int n_evaluations;
 } sf_drawing;
 
 /* Checks options against the pipeline, fills in its defaults and makes the stages, without planning. */

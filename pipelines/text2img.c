@@ -87,7 +87,7 @@ static sf_status evaluate(void *user, const sf_evaluation *evaluation,
     drawing->sample = sample;
     drawing->timestep = (float)evaluation->timestep;
     drawing->input_scale = (float)evaluation->input_scale;
-    SF_TRY(sf_denoise_stage_run(drawing, evaluation->index + 1, drawing->n_evaluations));
+    SF_TRY(sf_denoise_stage_run(drawing, evaluation->index + 1, evaluation->count));
     *output = drawing->model_output;
     return SF_OK;
 }
@@ -101,12 +101,12 @@ static sf_status show_preview(void *user, const sf_evaluation *evaluation,
         return SF_OK;
     drawing->sample = sample;
     SF_TRY(sf_decode_stage_run(drawing, &image));
-    int stop = ctx->options.preview(ctx->options.user, evaluation->index + 1,
-                                    drawing->n_evaluations, image);
+    int stop =
+        ctx->options.preview(ctx->options.user, evaluation->index + 1, evaluation->count, image);
     sf_image_free(image);
     if (stop)
         SF_FAIL(ctx, ERROR_CANCELLED, "cancelled by the preview, step %d of %d",
-                evaluation->index + 1, drawing->n_evaluations);
+                evaluation->index + 1, evaluation->count);
     return SF_OK;
 }
 
@@ -120,7 +120,6 @@ static sf_status run_sampler(sf_drawing *drawing, sf_sampler *sampler, noise_mak
         .draw = draw_noise, .draw_seeded = draw_seeded, .seed = maker->seed, .user = maker};
     const sf_loop loop = {
         .stage = "denoise", .evaluate = evaluate, .after_step = show_preview, .user = drawing};
-    drawing->n_evaluations = sf_sampler_n_evaluations(sampler);
     SF_TRY_OUT(sf_device_tensor_new(drawing->ctx->backend, &drawing->latents, &noise));
     SF_TRY_OUT(draw_noise(maker, noise));
     SF_TRY_OUT(sf_sampler_start(sampler, drawing->eager, &source, noise));

@@ -51,6 +51,10 @@ typedef struct sf_sampler_class {
     /* Sets timesteps, sigmas and initial_scale from the settings and the table of alphas. */
     sf_status (*begin)(sf_sampler *sampler);
 
+    /* Where timesteps follow from the answers: how many there will be, as far as can be told. begin()
+     * then sets the first, and each step the next until the sample is finished. NULL: begin() sets all. */
+    int (*expected)(const sf_sampler *sampler);
+
     /* The factor of the model's input at an evaluation; NULL: 1. */
     double (*input_scale)(const sf_sampler *sampler, int evaluation);
 
@@ -94,8 +98,8 @@ struct sf_sampler {
 
     sf_alphas alphas;  /* the training schedule, owned */
     double *timesteps; /* one an evaluation, owned */
-    int n_timesteps;
-    double *sigmas; /* owned; NULL: the method has none */
+    int n_timesteps;   /* with expected(): so far */
+    double *sigmas;    /* owned; NULL: the method has none */
     int n_sigmas;
     double *levels;       /* sigma of each evaluation, owned; NULL: it is sigmas[evaluation] */
     double initial_scale; /* of the noise at the start */

@@ -18,6 +18,7 @@ libsfumato_internal_la_SOURCES += samplers/denoised.c
 libsfumato_internal_la_SOURCES += samplers/distilled.c
 libsfumato_internal_la_SOURCES += samplers/distilled.h
 libsfumato_internal_la_SOURCES += samplers/dpm2.c
+libsfumato_internal_la_SOURCES += samplers/dpm_adaptive.c
 libsfumato_internal_la_SOURCES += samplers/dpm_fast.c
 libsfumato_internal_la_SOURCES += samplers/dpm_multistep.c
 libsfumato_internal_la_SOURCES += samplers/dpm_singlestep.c

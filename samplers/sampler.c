@@ -206,7 +206,7 @@ int sf_sampler_n_tensors(const sf_sampler *sampler) {
 }
 
 int sf_sampler_n_evaluations(const sf_sampler *sampler) {
-    return sampler->n_timesteps;
+    return sampler->class->expected ? sampler->class->expected(sampler) : sampler->n_timesteps;
 }
 
 double sf_sampler_timestep(const sf_sampler *sampler, int evaluation) {
@@ -294,8 +294,10 @@ bool sf_sampler_next(const sf_sampler *sampler, sf_evaluation *evaluation) {
     if (i >= sampler->n_timesteps)
         return false;
     double scale = sampler->class->input_scale ? sampler->class->input_scale(sampler, i) : 1;
-    *evaluation =
-        (sf_evaluation){.index = i, .timestep = sampler->timesteps[i], .input_scale = scale};
+    *evaluation = (sf_evaluation){.index = i,
+                                  .count = sf_sampler_n_evaluations(sampler),
+                                  .timestep = sampler->timesteps[i],
+                                  .input_scale = scale};
     return true;
 }
 
@@ -320,7 +322,7 @@ sf_status sf_sampler_step(sf_sampler *sampler, const sf_device_tensor *model_out
     sf_status status = sampler->class->step(sampler, evaluation.index, model_output);
     if (status != SF_OK)
         return sf_fail_in(sampler->ctx, status, "%s, step %d of %d", sampler->class->info.name,
-                          evaluation.index + 1, sampler->n_timesteps);
+                          evaluation.index + 1, evaluation.count);
     sampler->evaluation++;
     return SF_OK;
 }

@@ -74,11 +74,15 @@ int sf_sampler_n_steps(const sf_sampler *sampler);
 /* Tensors of the sample's shape that it has once it is started. */
 int sf_sampler_n_tensors(const sf_sampler *sampler);
 
-/* The timesteps, one for each evaluation of the model; they may have fractions. */
+/*
+ * The timesteps, one for each evaluation of the model; they may have fractions. Where an adaptive
+ * method (sf_sampler_info) has not finished, it knows those up to the evaluation that is due, and
+ * their number is a guess that changes from step to step.
+ */
 int sf_sampler_n_evaluations(const sf_sampler *sampler);
 double sf_sampler_timestep(const sf_sampler *sampler, int evaluation);
 
-/* The noise levels whole, the last one included; 0 of them where the method has none. */
+/* The noise levels whole, the last one included, or so far, and the last one; 0 of them where the method has none. */
 int sf_sampler_n_sigmas(const sf_sampler *sampler);
 double sf_sampler_sigma(const sf_sampler *sampler, int i);
 
@@ -110,6 +114,7 @@ const sf_device_tensor *sf_sampler_sample(const sf_sampler *sampler);
 /* What the model is to be asked: its input is input_scale times the sample. */
 typedef struct sf_evaluation {
     int index; /* from 0 */
+    int count; /* sf_sampler_n_evaluations() */
     double timestep;
     double input_scale;
 } sf_evaluation;

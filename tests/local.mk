@@ -189,6 +189,7 @@ tests_check_sfumato_SOURCES += tests/plugins/test_choose.c
 tests_check_sfumato_SOURCES += tests/plugins/test_conformance.c
 tests_check_sfumato_SOURCES += tests/plugins/test_loader.c
 tests_check_sfumato_SOURCES += tests/plugins/test_template.c
+tests_check_sfumato_SOURCES += tests/samplers/test_adaptive.c
 tests_check_sfumato_SOURCES += tests/samplers/test_brownian.c
 tests_check_sfumato_SOURCES += tests/samplers/test_config.c
 tests_check_sfumato_SOURCES += tests/samplers/test_literature.c

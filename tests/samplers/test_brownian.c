@@ -11,6 +11,7 @@
 
 #include "core/rng.h"
 #include "plugins/registry.h"
+#include "tests/support/failing.h"
 #include "tests/support/sampling.h"
 #include "tests/support/support.h"
 
@@ -56,19 +57,23 @@ static sf_status no_draw(void *user, sf_device_tensor *noise) {
 }
 
 /* A sampler that is started; cosine_dpmpp_2m_sde's path has the ends of its configuration. */
-static void open_sampler(const char *name, const char *json, uint64_t seed) {
+static sf_status start_sampler(sf_context *on, const char *name, const char *json, uint64_t seed) {
     const sf_spec spec = SF_SPEC(F32, 2, 2, 3, 2);
     const sf_sampler_options asked = {.sampler = name, .eta = -1, .n_steps = 4};
     const sf_noise_source source = {.draw = no_draw, .draw_seeded = draw_seeded, .seed = seed};
     const float zeros[SAMPLING_SIZE] = {0};
     sf_plan_options options;
+    SF_TRY(sampling_new(on, json, &asked, &sampler));
+    SF_TRY(sf_plan_options_for(on, &options));
+    SF_TRY(sf_eager_new(on, &options, &eager));
+    SF_TRY(sf_device_tensor_new(options.backend, &spec, &drawn));
+    SF_TRY(sf_device_tensor_write(drawn, zeros, sizeof zeros));
+    return sf_sampler_start(sampler, eager, &source, drawn);
+}
+
+static void open_sampler(const char *name, const char *json, uint64_t seed) {
     close_path();
-    ck_ok(ctx, sampling_new(ctx, json, &asked, &sampler));
-    ck_ok(ctx, sf_plan_options_for(ctx, &options));
-    ck_ok(ctx, sf_eager_new(ctx, &options, &eager));
-    ck_ok(ctx, sf_device_tensor_new(options.backend, &spec, &drawn));
-    ck_ok(ctx, sf_device_tensor_write(drawn, zeros, sizeof zeros));
-    ck_ok(ctx, sf_sampler_start(sampler, eager, &source, drawn));
+    ck_ok(ctx, start_sampler(ctx, name, json, seed));
 }
 
 static void open_path(double low, double high, uint64_t seed) {
@@ -205,6 +210,31 @@ START_TEST(ends_may_be_far_apart_or_one) {
 }
 END_TEST
 
+/* ---- failing allocations ---- */
+
+START_TEST(failing_allocations_leave_nothing) {
+    struct failing_allocator allocator = {0};
+    sf_context *own = failing_context(&allocator);
+    ck_ok(own, sf_context_open_backend(own));
+    long live = allocator.live, n = 0;
+    for (bool met = true; met;) {
+        allocator.calls = 0;
+        allocator.fail_at = ++n;
+        sf_status status = start_sampler(own, "dpmpp_sde", "{}", 1);
+        if (status == SF_OK)
+            status = sf_sampler_draw_between(sampler, 9, 3, drawn);
+        met = allocator.calls >= n;
+        close_path();
+        ck_assert_msg(status == (met ? SF_ERROR_MEMORY : SF_OK), "allocation %ld: %d, %s", n,
+                      (int)status, sf_error_message(own));
+        ck_assert_msg(allocator.live == live, "allocation %ld: %ld blocks are left", n,
+                      allocator.live - live);
+    }
+    ck_assert_int_gt(n, 70);
+    sf_context_free(own);
+}
+END_TEST
+
 Suite *suite_samplers_brownian(void) {
     Suite *suite = suite_create("samplers_brownian");
     TCase *tcase = tcase_create("paths");
@@ -215,6 +245,7 @@ Suite *suite_samplers_brownian(void) {
     tcase_add_test(tcase, a_file_can_name_the_seed);
     tcase_add_test(tcase, a_seed_is_a_whole_number);
     tcase_add_test(tcase, ends_may_be_far_apart_or_one);
+    tcase_add_test(tcase, failing_allocations_leave_nothing);
     suite_add_tcase(suite, tcase);
     return suite;
 }
