@@ -45,8 +45,9 @@ static int print_lines(void) {
            "steps");
     for (int i = 0; i < n_samplers; i++) {
         const sf_sampler_info *info = samplers[i];
-        char steps[32];
-        snprintf(steps, sizeof steps, "%d-%d", info->least_steps, info->most_steps);
+        char steps[32] = "any";
+        if (!info->adaptive)
+            snprintf(steps, sizeof steps, "%d-%d", info->least_steps, info->most_steps);
         printf("%-20s %-11s %5d %5d %-6s %-8s %s: %s\n", info->name, kind_name(info->kind),
                info->order, info->evaluations_per_step, info->stochastic ? "yes" : "no", steps,
                info->title, info->description);
@@ -59,12 +60,12 @@ static int print_lines(void) {
 }
 
 static json_t *sampler_json(const sf_sampler_info *info) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:i, s:i}", "name", info->name,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:i, s:i, s:b}", "name", info->name,
                      "title", info->title, "class", info->class_name, "description",
                      info->description, "kind", kind_name(info->kind), "order", info->order,
                      "evaluations_per_step", info->evaluations_per_step, "stochastic",
                      info->stochastic, "least_steps", info->least_steps, "most_steps",
-                     info->most_steps);
+                     info->most_steps, "adaptive", info->adaptive);
 }
 
 static int print_json(void) {

@@ -85,8 +85,8 @@ typedef struct sf_allocator {
 typedef struct sf_progress {
     const char *stage; /* "load", "text", "denoise", "decode", "bench" */
     int step;          /* steps done in this stage, 0..n_steps */
-    int n_steps;
-    double seconds; /* since the stage began */
+    int n_steps;       /* a guess that changes, where the sampler is adaptive (sf_sampler_info) */
+    double seconds;    /* since the stage began */
 } sf_progress;
 
 typedef struct sf_image sf_image;
@@ -372,6 +372,7 @@ typedef struct sf_sampler_info {
     int stochastic; /* 1: draws noise in its steps */
     sf_sampler_kind kind;
     int least_steps, most_steps; /* between which it makes sense */
+    int adaptive; /* 1: how often it asks the model follows from the answers, not from the steps */
 } sf_sampler_info;
 
 /* All samplers; *n_samplers of them. Static. */

@@ -8,8 +8,8 @@
 #include "core/text.h"
 #include "pipelines/pipeline.h"
 
-/* Latents that a sampler keeps: sample, model output, noise, scratch and history. */
-#define SAMPLER_TENSORS 10
+/* Latents beside the sampler's own: the first noise and the model's answer. */
+#define OTHER_LATENTS 2
 
 static uint64_t smaller(uint64_t a, uint64_t b) {
     return a < b ? a : b;
@@ -19,8 +19,9 @@ static uint64_t smaller(uint64_t a, uint64_t b) {
 static uint64_t bytes_of_results(const sf_drawing *drawing) {
     const sf_generate_options *options = &drawing->options;
     uint64_t pixels = (uint64_t)options->width * (uint64_t)options->height;
+    uint64_t n_latents = (uint64_t)drawing->n_sampler_tensors + OTHER_LATENTS;
     return (uint64_t)options->batch * pixels * 3 +
-           SAMPLER_TENSORS * (uint64_t)sf_spec_bytes(&drawing->latents);
+           n_latents * (uint64_t)sf_spec_bytes(&drawing->latents);
 }
 
 /* The decoded picture as numbers, beside the plan's. */

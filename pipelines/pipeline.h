@@ -64,13 +64,13 @@ typedef struct sf_drawing {
     sf_spec embedding_spec;
     sf_stage text_stage, denoise_stage, decode_stage;
     sf_memory_use memory;
+    int n_sampler_tensors; /* of the latents' shape; known before sf_drawing_fit() */
 
     /* while a picture is drawn */
     sf_eager *eager;
     sf_device_tensor *model_output;
     const sf_device_tensor *sample; /* what the U-Net or the decoder is given; borrowed */
     float timestep, input_scale;    /* of the evaluation that is due */
-    int n_evaluations;
 } sf_drawing;
 
 /* Checks options against the pipeline, fills in its defaults and makes the stages, without planning. */

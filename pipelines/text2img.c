@@ -27,6 +27,7 @@ static sf_status report(sf_drawing *drawing, const char *stage, int step, double
 /* One picture's generator, from which the first noise and the sampler's draws come in turn. */
 typedef struct noise_maker {
     sf_rng rng;
+    uint64_t seed;
     float *buffer;
     sf_eager *eager;       /* borrowed */
     sf_device_tensor *key; /* where the device draws by itself; NULL: on the host */
@@ -46,7 +47,7 @@ static sf_status draw_on_device(noise_maker *maker, sf_device_tensor *noise) {
 
 static sf_status noise_maker_init(noise_maker *maker, sf_drawing *drawing, uint64_t seed) {
     const sf_spec key = {.dtype = SF_I64, .n_dims = 1, .dims = {2, 1, 1, 1, 1}};
-    *maker = (noise_maker){.eager = drawing->eager};
+    *maker = (noise_maker){.seed = seed, .eager = drawing->eager};
     sf_rng_seed(&maker->rng, drawing->rng_kind, seed);
     if (drawing->rng_kind == SF_RNG_PHILOX && !sf_backend_has_host_memory(drawing->ctx->backend))
         return sf_device_tensor_new(drawing->ctx->backend, &key, &maker->key);
@@ -68,6 +69,16 @@ static sf_status draw_noise(void *user, sf_device_tensor *noise) {
     return sf_device_tensor_write(noise, maker->buffer, n * sizeof *maker->buffer);
 }
 
+/* A Brownian path's: each from a generator of its own, beside the picture's. */
+static sf_status draw_seeded(void *user, uint64_t seed, sf_device_tensor *noise) {
+    noise_maker *maker = user;
+    const sf_rng kept = maker->rng;
+    sf_rng_seed(&maker->rng, kept.kind, seed);
+    sf_status status = draw_noise(maker, noise);
+    maker->rng = kept;
+    return status;
+}
+
 /* ---- the loop's questions ---- */
 
 static sf_status evaluate(void *user, const sf_evaluation *evaluation,
@@ -76,7 +87,7 @@ static sf_status evaluate(void *user, const sf_evaluation *evaluation,
     drawing->sample = sample;
     drawing->timestep = (float)evaluation->timestep;
     drawing->input_scale = (float)evaluation->input_scale;
-    SF_TRY(sf_denoise_stage_run(drawing, evaluation->index + 1, drawing->n_evaluations));
+    SF_TRY(sf_denoise_stage_run(drawing, evaluation->index + 1, evaluation->count));
     *output = drawing->model_output;
     return SF_OK;
 }
@@ -90,12 +101,12 @@ static sf_status show_preview(void *user, const sf_evaluation *evaluation,
         return SF_OK;
     drawing->sample = sample;
     SF_TRY(sf_decode_stage_run(drawing, &image));
-    int stop = ctx->options.preview(ctx->options.user, evaluation->index + 1,
-                                    drawing->n_evaluations, image);
+    int stop =
+        ctx->options.preview(ctx->options.user, evaluation->index + 1, evaluation->count, image);
     sf_image_free(image);
     if (stop)
         SF_FAIL(ctx, ERROR_CANCELLED, "cancelled by the preview, step %d of %d",
-                evaluation->index + 1, drawing->n_evaluations);
+                evaluation->index + 1, evaluation->count);
     return SF_OK;
 }
 
@@ -105,10 +116,10 @@ static sf_status run_sampler(sf_drawing *drawing, sf_sampler *sampler, noise_mak
     sf_device_tensor *noise = NULL;
     sf_spec output;
     sf_status status = SF_OK;
-    const sf_noise_source source = {.draw = draw_noise, .user = maker};
+    const sf_noise_source source = {
+        .draw = draw_noise, .draw_seeded = draw_seeded, .seed = maker->seed, .user = maker};
     const sf_loop loop = {
         .stage = "denoise", .evaluate = evaluate, .after_step = show_preview, .user = drawing};
-    drawing->n_evaluations = sf_sampler_n_evaluations(sampler);
     SF_TRY_OUT(sf_device_tensor_new(drawing->ctx->backend, &drawing->latents, &noise));
     SF_TRY_OUT(draw_noise(maker, noise));
     SF_TRY_OUT(sf_sampler_start(sampler, drawing->eager, &source, noise));
@@ -182,6 +193,7 @@ static sf_status check_sampler(sf_drawing *drawing) {
     const sf_sampler_options options = sf_drawing_sampler_options(drawing);
     SF_TRY(sf_sampler_new(drawing->ctx, &drawing->pipeline->scheduler, &options, &sampler));
     drawing->options.steps = sf_sampler_n_steps(sampler);
+    drawing->n_sampler_tensors = sf_sampler_n_tensors(sampler);
     sf_sampler_free(sampler);
     return SF_OK;
 }

@@ -1,7 +1,7 @@
 /*
  * The arithmetic that steps are written in, on the sample's backend. See class.h for the rounding.
  */
-#include "samplers/class.h"
+#include "samplers/brownian.h"
 
 sf_status sf_sampler_scale(sf_sampler *sampler, sf_device_tensor *out, float factor,
                            const sf_device_tensor *x) {
@@ -67,4 +67,10 @@ void sf_sampler_remember(sf_sampler *sampler, int n) {
 
 sf_status sf_sampler_draw(sf_sampler *sampler, sf_device_tensor *out) {
     return sampler->source.draw(sampler->source.user, out);
+}
+
+sf_status sf_sampler_draw_between(sf_sampler *sampler, float from, float to,
+                                  sf_device_tensor *out) {
+    return sampler->path ? sf_brownian_draw(sampler, sampler->path, from, to, out)
+                         : sf_sampler_draw(sampler, out);
 }

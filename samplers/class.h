@@ -25,6 +25,9 @@ enum {
     SF_TAKES_SCHEDULES = 16, /* all of schedules.def: its levels come from sf_sigma_run_new() */
 };
 
+/* brownian.h */
+typedef struct sf_brownian sf_brownian;
+
 typedef struct sf_sampler_class {
     sf_sampler_info info;
     uint64_t options;                  /* SF_OPTION(name) | ...: those that it has */
@@ -48,8 +51,15 @@ typedef struct sf_sampler_class {
     /* Sets timesteps, sigmas and initial_scale from the settings and the table of alphas. */
     sf_status (*begin)(sf_sampler *sampler);
 
+    /* Where timesteps follow from the answers: how many there will be, as far as can be told. begin()
+     * then sets the first, and each step the next until the sample is finished. NULL: begin() sets all. */
+    int (*expected)(const sf_sampler *sampler);
+
     /* The factor of the model's input at an evaluation; NULL: 1. */
     double (*input_scale)(const sf_sampler *sampler, int evaluation);
+
+    /* The noise levels between which draws are those of a Brownian path; NULL: they are independent. */
+    void (*path_ends)(const sf_sampler *sampler, double *low, double *high);
 
     /* Moves the sample on with the model's answer to that evaluation. */
     sf_status (*step)(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output);
@@ -88,15 +98,16 @@ struct sf_sampler {
 
     sf_alphas alphas;  /* the training schedule, owned */
     double *timesteps; /* one an evaluation, owned */
-    int n_timesteps;
-    double *sigmas; /* owned; NULL: the method has none */
+    int n_timesteps;   /* with expected(): so far */
+    double *sigmas;    /* owned; NULL: the method has none */
     int n_sigmas;
     double *levels;       /* sigma of each evaluation, owned; NULL: it is sigmas[evaluation] */
     double initial_scale; /* of the noise at the start */
 
-    int evaluation;                        /* the one that is due */
-    sf_eager *eager;                       /* borrowed; NULL until started */
-    sf_noise_source source;                /* its user is borrowed */
+    int evaluation;         /* the one that is due */
+    sf_eager *eager;        /* borrowed; NULL until started */
+    sf_noise_source source; /* its user is borrowed */
+    sf_brownian *path;      /* owned; NULL: the class has none, or the source has no seeds */
     sf_device_tensor *work[SF_WORK_COUNT]; /* owned; NULL until started */
     sf_device_tensor *scalar;              /* f32 [1], owned */
     sf_device_tensor *kept[SF_MOST_KEPT]; /* n_kept of them, owned; what is in them is the class' */
@@ -145,6 +156,9 @@ void sf_sampler_remember(sf_sampler *sampler, int n);
 
 /* Draws noise into out. */
 sf_status sf_sampler_draw(sf_sampler *sampler, sf_device_tensor *out);
+
+/* The same, of a step between two noise levels: where the class has path_ends, the path's noise. */
+sf_status sf_sampler_draw_between(sf_sampler *sampler, float from, float to, sf_device_tensor *out);
 
 /* ---- what several methods share (denoise.c) ---- */
 

@@ -13,7 +13,8 @@
  *   x' = e^-H x + (1 - e^-H) m_0 + p_2 D_1 - p_3 D_2 + sigma' sqrt(1 - e^-H) z
  *
  * The second step has D_10 for D_1 and no D_2, the first neither. The last step, to 0, gives m_0
- * without noise. diffusers has no such class.
+ * without noise. z is that of a Brownian path between the levels (brownian.h). diffusers has no such
+ * class.
  */
 #include <math.h>
 
@@ -55,6 +56,7 @@ static sf_status add_differences(sf_sampler *sampler, int i, double h) {
 
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
     sf_device_tensor *x = sampler->work[SF_WORK_SAMPLE], *denoised = kept(sampler, evaluation);
+    sf_device_tensor *noise = sampler->work[SF_WORK_NOISE];
     double next = sampler->sigmas[evaluation + 1];
     SF_TRY(sf_sigma_predict_denoised(sampler, (float)sampler->sigmas[evaluation], model_output,
                                      denoised));
@@ -64,7 +66,9 @@ static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tenso
     SF_TRY(sf_sampler_combine(sampler, x, (float)exp(-2 * h), x, (float)rest, denoised));
     if (evaluation > 0 && h > 0)
         SF_TRY(add_differences(sampler, evaluation, h));
-    return sf_sigma_add_noise(sampler, (float)(next * sqrt(rest > 0 ? rest : 0)));
+    SF_TRY(
+        sf_sampler_draw_between(sampler, (float)sampler->sigmas[evaluation], (float)next, noise));
+    return sf_sampler_add_scaled(sampler, x, x, (float)(next * sqrt(rest > 0 ? rest : 0)), noise);
 }
 
 static const char *const aliases[] = {"k_dpmpp_3m_sde", NULL};
@@ -90,5 +94,6 @@ const sf_sampler_class sf_sampler_dpmpp_3m_sde = {
     .set_defaults = sf_sigma_set_defaults,
     .begin = sf_sigma_begin,
     .input_scale = sf_sigma_input_scale,
+    .path_ends = sf_sigma_path_ends,
     .step = step,
 };

@@ -11,8 +11,8 @@
  *   x' = step(t, t', x, y_0)              y_0 from the model at y, sigma(m)
  *
  * The last step, to sigma 0, is Euler's without noise. After the first of a step's evaluations the
- * sample is y. Each z is a draw of its own (k-diffusion's Brownian tree makes the two of a step
- * depend on one another). As DPMSolverSDEScheduler of diffusers 0.42.1.
+ * sample is y. The z of a step from t to s is that of a Brownian path between their levels, so that
+ * those of y and x' belong together (brownian.h). As DPMSolverSDEScheduler of diffusers 0.42.1.
  */
 #include <math.h>
 
@@ -35,6 +35,9 @@ static float middle_of(float from, float to) {
 }
 
 static sf_status begin(sf_sampler *sampler) {
+    double seed = sampler->settings.noise_sampler_seed;
+    if (!isnan(seed) && seed != trunc(seed))
+        SF_FAIL(sampler->ctx, ERROR_FORMAT, "noise_sampler_seed: %g is not a whole number", seed);
     return sf_sigma_begin_twice(sampler, middle_of, 1);
 }
 
@@ -45,9 +48,11 @@ static sf_status ancestral_step(sf_sampler *sampler, float t, float s, const sf_
     if (part.up > to)
         part = (sf_ancestral){.down = 0, .up = to};
     float a = sf_sigma_to_time(part.down);
-    SF_TRY(sf_sampler_combine(sampler, sampler->work[SF_WORK_SAMPLE], sf_sigma_of_time(a) / from, x,
+    sf_device_tensor *y = sampler->work[SF_WORK_SAMPLE], *noise = sampler->work[SF_WORK_NOISE];
+    SF_TRY(sf_sampler_combine(sampler, y, sf_sigma_of_time(a) / from, x,
                               -(float)expm1((double)(t - a)), sampler->work[SF_WORK_DENOISED]));
-    return sf_sigma_add_noise(sampler, part.up);
+    SF_TRY(sf_sampler_draw_between(sampler, from, to, noise));
+    return sf_sampler_add_scaled(sampler, y, y, part.up, noise);
 }
 
 static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tensor *model_output) {
@@ -82,7 +87,7 @@ const sf_sampler_class sf_sampler_dpmpp_sde = {
             .least_steps = 10,
             .most_steps = 20,
         },
-    .options = SF_SIGMA_OPTIONS | SF_SIGMA_SCHEDULES,
+    .options = SF_SIGMA_OPTIONS | SF_SIGMA_SCHEDULES | SF_OPTION(noise_sampler_seed),
     .choices = {[SF_OPTION_beta_schedule] = SF_SIGMA_BETAS,
                 [SF_OPTION_prediction_type] = SF_SIGMA_PREDICTIONS},
     .n_kept = 1,
@@ -90,5 +95,6 @@ const sf_sampler_class sf_sampler_dpmpp_sde = {
     .set_defaults = set_defaults,
     .begin = begin,
     .input_scale = sf_sigma_input_scale,
+    .path_ends = sf_sigma_path_ends,
     .step = step,
 };

@@ -138,7 +138,8 @@ static sf_status step(sf_sampler *sampler, int evaluation, const sf_device_tenso
         SF_TRY(add_differences(sampler, evaluation, order, &f));
     if (!is_stochastic(&sampler->settings))
         return SF_OK;
-    SF_TRY(sf_sampler_draw(sampler, noise));
+    SF_TRY(sf_sampler_draw_between(sampler, (float)sampler->sigmas[evaluation],
+                                   (float)sampler->sigmas[evaluation + 1], noise));
     return sf_sampler_add_scaled(sampler, x, x, f.noise, noise);
 }
 
@@ -241,7 +242,7 @@ const sf_sampler_class sf_sampler_edm_dpmpp_3m = {
     EDM_CLASS(insist_3m),
 };
 
-/* ---- with a cosine's timesteps ---- */
+/* ---- with a cosine's timesteps, and noise of a Brownian path ---- */
 
 /* The angle of the cosine schedule as a part of a right one, in f32. */
 static double angle(double sigma) {
@@ -254,6 +255,12 @@ static sf_status begin_cosine(sf_sampler *sampler) {
     sampler->settings.algorithm_type = SF_ALGORITHM_sde_dpmsolverpp;
     SF_TRY(check_order(sampler));
     return sf_edm_begin(sampler, &form);
+}
+
+/* Those of the configuration, which the run need not visit. */
+static void cosine_path_ends(const sf_sampler *sampler, double *low, double *high) {
+    *low = (double)(float)sampler->settings.sigma_min;
+    *high = (double)(float)sampler->settings.sigma_max;
 }
 
 static void set_cosine_defaults(sf_scheduler_settings *settings) {
@@ -286,5 +293,6 @@ const sf_sampler_class sf_sampler_cosine_dpmpp_2m_sde = {
     .set_defaults = set_cosine_defaults,
     .begin = begin_cosine,
     .input_scale = sf_edm_input_scale,
+    .path_ends = cosine_path_ends,
     .step = step,
 };

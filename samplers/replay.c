@@ -33,10 +33,11 @@ static sf_status find_input(const replay *r, const char *name, int k, const sf_s
     char full[64], text[SF_SHAPE_TEXT], shape[SF_SHAPE_TEXT];
     snprintf(full, sizeof full, k < 0 ? "%s" : "%s.%d", name, k);
     const sf_tensor *found = sf_tensors_find(r->inputs, full);
+    const sf_sampler_info *info = sf_sampler_get_info(r->sampler);
     if (!found)
         SF_FAIL(r->ctx, ERROR_NOT_FOUND,
-                "the input has no \"%s\"; %s evaluates the model %d times here", full,
-                sf_sampler_get_info(r->sampler)->name, sf_sampler_n_evaluations(r->sampler));
+                "the input has no \"%s\"; %s evaluates the model %s%d times here", full, info->name,
+                info->adaptive ? "some " : "", sf_sampler_n_evaluations(r->sampler));
     sf_spec actual = {.dtype = found->dtype, .n_dims = found->n_dims};
     memcpy(actual.dims, found->dims, sizeof actual.dims);
     if (spec && !sf_spec_equal(&actual, spec))
@@ -157,11 +158,12 @@ static sf_status run(replay *r, const sf_replay_options *options) {
         .stage = "sample", .evaluate = evaluate, .after_step = after_step, .user = r};
     SF_TRY(make_sampler(r, options));
     SF_TRY(sf_tensors_new(r->ctx, &r->outputs));
+    SF_TRY(start(r));
+    SF_TRY(sf_sampler_run(r->sampler, &loop));
     SF_TRY(save_numbers(r, "timesteps", sf_sampler_n_evaluations(r->sampler), sf_sampler_timestep));
     if (sf_sampler_n_sigmas(r->sampler) > 0)
         SF_TRY(save_numbers(r, "sigmas", sf_sampler_n_sigmas(r->sampler), sf_sampler_sigma));
-    SF_TRY(start(r));
-    return sf_sampler_run(r->sampler, &loop);
+    return SF_OK;
 }
 
 sf_status sf_sampler_replay(sf_context *context, const sf_replay_options *options,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "samplers/brownian.h"
 #include "samplers/class.h"
 #include "samplers/names.h"
 
@@ -161,6 +162,8 @@ static void free_tensors(sf_sampler *sampler) {
     }
     sf_free(sampler->ctx, sampler->memory);
     sampler->memory = NULL;
+    sf_brownian_free(sampler->path);
+    sampler->path = NULL;
     sf_device_tensor_free(sampler->scalar);
     sampler->scalar = NULL;
     sampler->eager = NULL;
@@ -193,8 +196,17 @@ int sf_sampler_n_steps(const sf_sampler *sampler) {
     return sampler->n_steps;
 }
 
+int sf_sampler_n_tensors(const sf_sampler *sampler) {
+    int n = SF_WORK_COUNT + sampler->class->n_kept;
+    double low, high;
+    if (!sampler->class->path_ends)
+        return n;
+    sampler->class->path_ends(sampler, &low, &high);
+    return n + sf_brownian_n_tensors(low, high);
+}
+
 int sf_sampler_n_evaluations(const sf_sampler *sampler) {
-    return sampler->n_timesteps;
+    return sampler->class->expected ? sampler->class->expected(sampler) : sampler->n_timesteps;
 }
 
 double sf_sampler_timestep(const sf_sampler *sampler, int evaluation) {
@@ -244,6 +256,16 @@ static sf_status make_tensors(sf_sampler *sampler, const sf_device_tensor *noise
     return sf_device_tensor_new(noise->backend, &one, &sampler->scalar);
 }
 
+/* noise_sampler_seed, where the file has one, or else the source's seed. */
+static sf_status make_path(sf_sampler *sampler) {
+    double low, high, seed = sampler->settings.noise_sampler_seed;
+    if (!sampler->class->path_ends || !sampler->source.draw_seeded)
+        return SF_OK;
+    sampler->class->path_ends(sampler, &low, &high);
+    return sf_brownian_new(sampler, low, high, isnan(seed) ? sampler->source.seed : (uint64_t)seed,
+                           &sampler->path);
+}
+
 sf_status sf_sampler_start(sf_sampler *sampler, sf_eager *eager, const sf_noise_source *source,
                            const sf_device_tensor *noise) {
     SF_TRY(check_noise(sampler, noise));
@@ -256,6 +278,8 @@ sf_status sf_sampler_start(sf_sampler *sampler, sf_eager *eager, const sf_noise_
         status = sf_sampler_scale(sampler, sampler->work[SF_WORK_SAMPLE],
                                   (float)sampler->initial_scale, noise);
     }
+    if (status == SF_OK)
+        status = make_path(sampler);
     if (status != SF_OK)
         free_tensors(sampler);
     return status;
@@ -270,8 +294,10 @@ bool sf_sampler_next(const sf_sampler *sampler, sf_evaluation *evaluation) {
     if (i >= sampler->n_timesteps)
         return false;
     double scale = sampler->class->input_scale ? sampler->class->input_scale(sampler, i) : 1;
-    *evaluation =
-        (sf_evaluation){.index = i, .timestep = sampler->timesteps[i], .input_scale = scale};
+    *evaluation = (sf_evaluation){.index = i,
+                                  .count = sf_sampler_n_evaluations(sampler),
+                                  .timestep = sampler->timesteps[i],
+                                  .input_scale = scale};
     return true;
 }
 
@@ -296,7 +322,7 @@ sf_status sf_sampler_step(sf_sampler *sampler, const sf_device_tensor *model_out
     sf_status status = sampler->class->step(sampler, evaluation.index, model_output);
     if (status != SF_OK)
         return sf_fail_in(sampler->ctx, status, "%s, step %d of %d", sampler->class->info.name,
-                          evaluation.index + 1, sampler->n_timesteps);
+                          evaluation.index + 1, evaluation.count);
     sampler->evaluation++;
     return SF_OK;
 }

@@ -71,11 +71,18 @@ const char *sf_sampler_schedule_title(const sf_sampler *sampler);
 /* As diffusers counts them: what was asked for, or as many as were listed. */
 int sf_sampler_n_steps(const sf_sampler *sampler);
 
-/* The timesteps, one for each evaluation of the model; they may have fractions. */
+/* Tensors of the sample's shape that it has once it is started. */
+int sf_sampler_n_tensors(const sf_sampler *sampler);
+
+/*
+ * The timesteps, one for each evaluation of the model; they may have fractions. Where an adaptive
+ * method (sf_sampler_info) has not finished, it knows those up to the evaluation that is due, and
+ * their number is a guess that changes from step to step.
+ */
 int sf_sampler_n_evaluations(const sf_sampler *sampler);
 double sf_sampler_timestep(const sf_sampler *sampler, int evaluation);
 
-/* The noise levels whole, the last one included; 0 of them where the method has none. */
+/* The noise levels whole, the last one included, or so far, and the last one; 0 of them where the method has none. */
 int sf_sampler_n_sigmas(const sf_sampler *sampler);
 double sf_sampler_sigma(const sf_sampler *sampler, int i);
 
@@ -85,6 +92,12 @@ double sf_sampler_sigma(const sf_sampler *sampler, int i);
  * once for each draw and in diffusers' order. */
 typedef struct sf_noise_source {
     sf_status (*draw)(void *user, sf_device_tensor *noise);
+
+    /* What a generator that starts at that seed draws first, and the seed of the source itself, for
+     * methods that draw from a Brownian path. NULL: the source has none (recorded noise), and such a
+     * method calls draw. */
+    sf_status (*draw_seeded)(void *user, uint64_t seed, sf_device_tensor *noise);
+    uint64_t seed;
     void *user;
 } sf_noise_source;
 
@@ -101,6 +114,7 @@ const sf_device_tensor *sf_sampler_sample(const sf_sampler *sampler);
 /* What the model is to be asked: its input is input_scale times the sample. */
 typedef struct sf_evaluation {
     int index; /* from 0 */
+    int count; /* sf_sampler_n_evaluations() */
     double timestep;
     double input_scale;
 } sf_evaluation;

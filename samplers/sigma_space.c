@@ -200,6 +200,15 @@ sf_status sf_sigma_churn(sf_sampler *sampler, float sigma, float *raised) {
     return sf_sampler_add_scaled(sampler, x, x, sqrtf(level * level - sigma * sigma), noise);
 }
 
+void sf_sigma_path_ends(const sf_sampler *sampler, double *low, double *high) {
+    *low = *high = sampler->sigmas[0];
+    for (int i = 1; i < sampler->n_sigmas; i++) {
+        double sigma = sampler->sigmas[i];
+        *low = sigma > 0 && sigma < *low ? sigma : *low;
+        *high = sigma > *high ? sigma : *high;
+    }
+}
+
 /* ---- steps ---- */
 
 sf_status sf_sigma_euler_step(sf_sampler *sampler, float from, float to,

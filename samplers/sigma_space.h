@@ -111,6 +111,9 @@ sf_status sf_sigma_derivative(sf_sampler *sampler, float sigma,
 /* x + factor z with a fresh z. */
 sf_status sf_sigma_add_noise(sf_sampler *sampler, float factor);
 
+/* Of a Brownian path over the run's levels: the lowest above 0, and the highest. */
+void sf_sigma_path_ends(const sf_sampler *sampler, double *low, double *high);
+
 /*
  * Churn: raises x from sigma to *raised by noise, where s_tmin <= sigma <= s_tmax. Karras et al. 2022,
  * algorithm 2, but that the model's answer is to x at sigma, as in diffusers. Draws if it raises.

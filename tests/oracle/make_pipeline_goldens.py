@@ -11,7 +11,8 @@ import sys
 
 import torch
 from diffusers import (DDIMScheduler, DDPMScheduler, DEISMultistepScheduler,
-                       DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler,
+                       DPMSolverMultistepScheduler, DPMSolverSDEScheduler,
+                       DPMSolverSinglestepScheduler,
                        EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
                        HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler,
                        KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler, PNDMScheduler,
@@ -66,6 +67,7 @@ REST = {
     "plms": (PNDMScheduler, dict(skip_prk_steps=True)),
     "lcm": (LCMScheduler, {}),
     "tcd": (TCDScheduler, {}),
+    "dpmpp_sde": (DPMSolverSDEScheduler, dict(noise_sampler_seed=42)),
 }
 
 

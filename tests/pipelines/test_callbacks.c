@@ -101,6 +101,24 @@ START_TEST(preview_has_the_latents_shape) {
 }
 END_TEST
 
+/* Whose number of evaluations nobody knows before the end. */
+START_TEST(an_adaptive_sampler_is_told_as_a_guess) {
+    options.sampler = "dpm_adaptive";
+    options.batch = 1;
+    draw();
+    int n = recorder_count(&recorder, "denoise") - 1, step = 0;
+    ck_assert_int_gt(n, N_STEPS);
+    for (int i = 0; i < recorder.n_calls; i++) {
+        const struct recorded_call *call = &recorder.calls[i];
+        if (strcmp(call->stage, "denoise") != 0)
+            continue;
+        ck_assert_int_eq(call->step, step++);
+        ck_assert(step <= n ? call->step < call->n_steps : call->n_steps == n);
+    }
+    ck_assert_int_eq(recorder.n_previews, n);
+}
+END_TEST
+
 /* ---- stopping ---- */
 
 /* A stopped call gives no picture; the next call on the same pipeline gives the right ones. */
@@ -158,6 +176,7 @@ Suite *suite_pipelines_callbacks(void) {
     tcase_add_test(tcase, loading_tells_too);
     tcase_add_test(tcase, progress_tells_each_stage_in_turn);
     tcase_add_test(tcase, preview_has_the_latents_shape);
+    tcase_add_test(tcase, an_adaptive_sampler_is_told_as_a_guess);
     tcase_add_test(tcase, every_callback_can_cancel);
     tcase_add_test(tcase, loading_can_be_cancelled);
     suite_add_tcase(suite, tcase);

@@ -34,7 +34,7 @@ enum {
     FIRST_EULER = 20,
     FIRST_OTHER = 30,
     FIRST_SAMPLER = 39,
-    END = 56
+    END = 57
 };
 
 static json_t *cases;

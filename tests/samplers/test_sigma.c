@@ -75,6 +75,7 @@ static const struct {
     {"dpmpp_2s_a", 19, 9, false},
     {"dpmpp_3m_sde", 10, 9, false},
     {"dpm_fast", 10, 0, false},
+    {"dpm_adaptive", 21, 0, false},
     {"restart", 19, 0, false},
     {"edm_euler", 10, 0, true},
     {"edm_dpmpp_2m", 10, 0, true},
@@ -107,8 +108,8 @@ START_TEST(a_perfect_model_leads_to_the_clean_sample) {
         return;
     }
     ck_ok(ctx, sampling_run(&run, noise, sample));
-    /* DPM fast ends at sigma 0.01, the others at 0 */
-    float allowed = strcmp(name, "dpm_fast") == 0 ? 0.03f : 1e-4f;
+    /* DPM fast and adaptive end at sigma 0.01, the others at 0 */
+    float allowed = strncmp(name, "dpm_", 4) == 0 ? 0.03f : 1e-4f;
     ck_assert_int_eq(run.n_evaluations, samplers[_i / 3].n_evaluations);
     ck_assert_int_eq(run.n_draws, samplers[_i / 3].n_draws);
     for (int i = 0; i < SAMPLING_SIZE; i++)
@@ -225,8 +226,8 @@ END_TEST
 /* ---- failing allocations ---- */
 
 START_TEST(failing_allocations_leave_nothing) {
-    static const char *const names[] = {"euler_a",   "dpm2",     "heun",
-                                        "edm_euler", "dpm_fast", "restart"};
+    static const char *const names[] = {"euler_a",  "dpm2",    "heun",        "edm_euler",
+                                        "dpm_fast", "restart", "dpm_adaptive"};
     const sf_sampler_options options = {.sampler = names[_i], .eta = -1, .n_steps = 3};
     struct failing_allocator allocator = {0};
     sf_context *own = failing_context(&allocator);
@@ -255,7 +256,7 @@ Suite *suite_samplers_sigma(void) {
     tcase_add_loop_test(tcase, a_perfect_model_leads_to_the_clean_sample, 0, 3 * N_SAMPLERS);
     tcase_add_loop_test(tcase, it_converges_with_its_order, 0, 8);
     tcase_add_loop_test(tcase, restart_goes_back_up, 0, 5);
-    tcase_add_loop_test(tcase, failing_allocations_leave_nothing, 0, 6);
+    tcase_add_loop_test(tcase, failing_allocations_leave_nothing, 0, 7);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -9,7 +9,7 @@
 
 #include "sfumato.h"
 
-#define RECORDER_CALLS 256
+#define RECORDER_CALLS 2048
 
 struct recorder {
     /* Cancels in the n-th call, counted from 1; 0: never. */

@@ -4,7 +4,7 @@ general formulas in -log sigma, coefficients in f64, samples in f32. The schedul
 A method is a generator: it yields a sample and the level at which the model is to be asked about it, gets the
 predicted clean sample back, and yields its last sample with level None.
 """
-from math import exp, expm1, log, sqrt
+from math import atan, exp, expm1, log, sqrt
 
 import numpy as np
 import torch
@@ -92,6 +92,40 @@ def sample_dpm_fast(x, sigmas, n, draw):
     yield x, None
 
 
+def sample_dpm_adaptive(x, sigmas, draw, order, rtol, atol, h_init, eta, s_noise):
+    """Lu et al. 2022 (DPM-Solver), appendix C, with k-diffusion's control of the length. e is asked for once."""
+    t, end, h, eps, before = -log(sigmas[0]), -log(sigmas[-2]), h_init, None, x
+    while t < end - 1e-5:
+        target = min(end, t + h)
+        down, _ = ancestral_levels(exp(-t), exp(-target))
+        up = eta * sqrt(exp(-2 * target) - down**2)
+        solved = min(end, -log(sqrt(exp(-2 * target) - up**2)))
+        length = solved - t
+        if eps is None:
+            eps = (x - (yield x, exp(-t))) / exp(-t)
+        r = 1 / order
+        first = x - exp(-solved) * expm1(length) * eps
+        s = t + r * length
+        u = x - exp(-s) * expm1(r * length) * eps
+        change = (u - (yield u, exp(-s))) / exp(-s) - eps
+        second = first - exp(-solved) * expm1(length) / (2 * r) * change
+        low, high = first, second
+        if order == 3:
+            s, part = t + 2 / 3 * length, 2 / 3 * length
+            u = x - exp(-s) * expm1(part) * eps - exp(-s) * 2 * (expm1(part) / part - 1) * change
+            change = (u - (yield u, exp(-s))) / exp(-s) - eps
+            low, high = second, first - exp(-solved) * 1.5 * (expm1(length) / length - 1) * change
+        allowed = torch.clamp(rtol * torch.maximum(low.abs(), before.abs()), min=atol)
+        error = ((low - high) / allowed).double().square().mean().sqrt().item()
+        factor = 1 + atan((error + 1e-8) ** (-1 / (1.5 if eta else order)) - 1)
+        h *= factor
+        if factor >= 0.81:
+            x, eps, before, t = high, None, low, target
+            if eta:
+                x = x + draw() * (s_noise * sqrt(exp(-2 * target) - exp(-2 * solved)))
+    yield x, None
+
+
 def restarts(n):
     return (0, 0) if n < 20 else (1, 9) if n < 36 else (2, n // 4)
 
@@ -168,17 +202,19 @@ class Method:
                                        for level in levels], dtype=torch.float32)
         self.started = None
 
+    def denoised(self, output, sample, sigma):
+        kind = self.config.prediction_type
+        return (output if kind == "sample" else sample - sigma * output if kind == "epsilon" else
+                output * (-sigma / (sigma**2 + 1) ** 0.5) + sample / (sigma**2 + 1))
+
     def scale_model_input(self, sample, t):
         if self.started is None:
             self.started, self.k = self.run(sample), 0
             next(self.started)
         return sample / (self.sigmas[self.k] ** 2 + 1) ** 0.5
 
-    def step(self, output, t, sample):
-        sigma = self.sigmas[self.k]
-        kind = self.config.prediction_type
-        denoised = (output if kind == "sample" else sample - sigma * output if kind == "epsilon" else
-                    output * (-sigma / (sigma**2 + 1) ** 0.5) + sample / (sigma**2 + 1))
+    def step(self, output, t, sample, eta=0):
+        denoised = self.denoised(output, sample, self.sigmas[self.k])
         self.k += 1
         return type("Output", (), dict(prev_sample=self.started.send(denoised)[0]))
 
@@ -200,7 +236,36 @@ class Restart(Method):
     restarts = staticmethod(restarts)
 
 
-CLASSES = [DPMpp2SAncestral, DPMpp3MSDE, DPMFast, Restart]
+class DPMAdaptive(Method):
+    """Its timesteps follow from the answers, so a run on the recorded ones goes before."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        names = dict(solver_order=3, rtol=0.05, atol=0.0078, h_init=0.05, eta=0, s_noise=1)
+        self.options = [config.get(name, value) for name, value in names.items()]
+
+    def run(self, x):
+        return sample_dpm_adaptive(x, self.schedule, lambda: self.recorded(x.shape), *self.options)
+
+    def set_timesteps(self, n):
+        from make_sampler_goldens import make_inputs
+        inputs, self.levels, self.started = make_inputs(), [], None
+        self.euler.set_timesteps(max(n, 2))
+        self.schedule = self.euler.sigmas.tolist()
+        self.init_noise_sigma = self.euler.init_noise_sigma
+        dry = self.run(inputs["noise"] * self.init_noise_sigma)
+        x, level = next(dry)
+        while level is not None:
+            output = inputs["model_output"][len(self.levels)][:, :2]
+            self.levels.append(level)
+            x, level = dry.send(self.denoised(output, x, torch.tensor(level, dtype=torch.float32)))
+        self.recorded.n_draws = 0
+        self.sigmas = torch.tensor(self.levels + [self.schedule[-2]], dtype=torch.float32)
+        self.timesteps = torch.tensor([self.euler.timesteps[0].item()] + [self.timestep_of(s) for s in self.levels[1:]],
+                                      dtype=torch.float32)
+
+
+CLASSES = [DPMpp2SAncestral, DPMpp3MSDE, DPMFast, DPMAdaptive, Restart]
 
 
 def prepare(scheduler, noise):
@@ -218,5 +283,14 @@ def cases():
                                                 prediction_type="v_prediction"), dict(sampler=name, stands_for=cls)
         yield f"{short}_sample_beta", euler, dict(SD, use_beta_sigmas=True, prediction_type="sample"), dict(
             sampler=name, stands_for=cls)
+    adaptive, loose = "sample_dpm_adaptive", dict(SD, rtol=0.4, atol=0.1, h_init=0.5)
+    cls = dict(stands_for="DPMAdaptive", steps=[20])
+    yield "adaptive", euler, loose, dict(sampler="dpm_adaptive", insist=dict(solver_order=3), **cls)
+    yield "adaptive_2", adaptive, dict(loose, solver_order=2, timestep_spacing="leading", steps_offset=1), dict(cls, steps=[1, 20])
+    yield "adaptive_long", adaptive, dict(loose, h_init=4.0, prediction_type="v_prediction"), cls
+    yield "adaptive_karras_sample", adaptive, dict(loose, use_karras_sigmas=True, prediction_type="sample", sigma_min=0.1,
+                                                   sigma_max=8.0), cls
+    yield "adaptive_eta", adaptive, dict(loose, s_noise=1.01), dict(cls, eta=1.0, insist=dict(eta=1.0))
+    yield "adaptive_eta_2", adaptive, dict(loose, solver_order=2, rtol=0.3), dict(cls, eta=0.5, insist=dict(eta=0.5))
     yield "3m_sde_zero_snr", euler, ZERO_SNR, dict(sampler="dpmpp_3m_sde", stands_for="DPMpp3MSDE")
     yield "restart_range", euler, dict(SD, sigma_min=0.05, sigma_max=10.0, use_karras_sigmas=True), dict(sampler="restart", stands_for="Restart")
