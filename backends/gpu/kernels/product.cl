@@ -25,8 +25,10 @@ FUNCTION void load_tile(LOCAL_POINTER float *tile, gpu_uint stride, gpu_uint siz
                         GLOBAL const gpu_byte *p, gpu_matrix_view view, gpu_uint start,
                         gpu_uint row, gpu_uint n_rows, gpu_uint k, gpu_uint n_k) {
     bool along_k = view.k_stride == 1;
-    gpu_uint r = along_k ? LOCAL_ID / STEP : LOCAL_ID % size, rows_on = along_k ? GROUP / STEP : 0;
-    gpu_uint s = along_k ? LOCAL_ID % STEP : LOCAL_ID / size, k_on = along_k ? 0 : GROUP / size;
+    gpu_uint line = LOCAL_ID / size;
+    gpu_uint r = along_k ? LOCAL_ID / STEP : LOCAL_ID - line * size;
+    gpu_uint s = along_k ? LOCAL_ID % STEP : line;
+    gpu_uint rows_on = along_k ? GROUP / STEP : 0, k_on = along_k ? 0 : GROUP / size;
     gpu_uint at = start + (row + r) * view.row_stride + (k + s) * view.k_stride;
     gpu_uint on = rows_on * view.row_stride + k_on * view.k_stride;
     for (gpu_uint pass = 0; pass < STEP * size / GROUP; pass++) {
