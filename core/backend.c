@@ -33,6 +33,11 @@ uint64_t sf_backend_memory_bytes(const sf_backend *backend) {
     return backend->plugin.memory_bytes ? backend->plugin.memory_bytes(backend->instance) : 0;
 }
 
+uint64_t sf_backend_device_memory_bytes(const sf_backend *backend) {
+    const sf_plugin *plugin = &backend->plugin;
+    return plugin->device_memory_bytes ? plugin->device_memory_bytes(backend->instance) : 0;
+}
+
 /* ---- calls that may fail ---- */
 
 sf_backend_mark sf_backend_enter(sf_backend *backend) {

@@ -45,8 +45,9 @@ bool sf_backend_supports(const sf_backend *backend, sf_op_id op, const sf_op_cal
 /* Bit i: the op's output may be exactly input i. */
 uint32_t sf_backend_in_place(const sf_backend *backend, sf_op_id op);
 
-/* Host memory that the backend takes for itself, as it says; 0 where it says nothing. */
+/* Host and device memory that the backend takes for itself, as it says; 0 where it says nothing. */
 uint64_t sf_backend_memory_bytes(const sf_backend *backend);
+uint64_t sf_backend_device_memory_bytes(const sf_backend *backend);
 
 /*
  * Around a call of the plugin: a status that is none becomes SF_ERROR_BACKEND, and a failure that

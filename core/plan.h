@@ -14,12 +14,13 @@
 typedef struct sf_plan sf_plan;
 
 typedef struct sf_plan_options {
-    sf_backend *backend;        /* where to run */
-    sf_backend *fallback;       /* for what it lacks; NULL: lacking an op is an error */
-    bool no_fusion;             /* leave the graph as it was written */
-    bool no_memory;             /* only count: no arena, no weights, can't be run (--dry-run) */
-    bool offload;               /* weights are in device memory only while they are needed */
-    uint64_t most_device_bytes; /* of device memory; 0: as many as the device says that it has */
+    sf_backend *backend;          /* where to run */
+    sf_backend *fallback;         /* for what it lacks; NULL: lacking an op is an error */
+    bool no_fusion;               /* leave the graph as it was written */
+    bool no_memory;               /* only count: no arena, no weights, can't be run (--dry-run) */
+    bool offload;                 /* weights are in device memory only while they are needed */
+    uint64_t most_device_bytes;   /* of device memory; 0: as many as the device says that it has */
+    uint64_t beside_device_bytes; /* of these, what tensors take that lie beside the plan's */
 } sf_plan_options;
 
 /* What a plan costs. Bytes of activations only: weights are counted apart. */

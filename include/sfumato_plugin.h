@@ -230,6 +230,12 @@ typedef struct sf_plugin {
     sf_status (*start_upload)(void *backend, uint32_t slot, void *buffer, uint64_t offset,
                               const void *source, uint64_t bytes);
     sf_status (*await_upload)(void *backend, uint32_t slot);
+
+    /*
+     * Since 1.3. Device memory in bytes that the open backend takes at most for itself, beside buffers:
+     * what its libraries work in. For plans of memory. NULL: none.
+     */
+    uint64_t (*device_memory_bytes)(void *backend);
 } sf_plugin;
 
 /* ------------------------------------------------------------------------------------------------

@@ -15,13 +15,16 @@ static uint64_t smaller(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+static uint64_t bytes_of_latents(const sf_drawing *drawing) {
+    uint64_t n_latents = (uint64_t)drawing->n_sampler_tensors + OTHER_LATENTS;
+    return n_latents * (uint64_t)sf_spec_bytes(&drawing->latents);
+}
+
 /* Bytes of the finished pictures, and the sampler's. */
 static uint64_t bytes_of_results(const sf_drawing *drawing) {
     const sf_generate_options *options = &drawing->options;
     uint64_t pixels = (uint64_t)options->width * (uint64_t)options->height;
-    uint64_t n_latents = (uint64_t)drawing->n_sampler_tensors + OTHER_LATENTS;
-    return (uint64_t)options->batch * pixels * 3 +
-           n_latents * (uint64_t)sf_spec_bytes(&drawing->latents);
+    return (uint64_t)options->batch * pixels * 3 + bytes_of_latents(drawing);
 }
 
 /* The decoded picture as numbers, beside the plan's. */
@@ -42,9 +45,13 @@ static uint64_t least_bytes(const sf_stage *stage) {
 
 /*
  * A device's own memory: the weights of all stages and the largest arena, since arenas go when a stage
- * rests; with offloading the weights go too, and the largest stage counts.
+ * rests; with offloading the weights go too, and the largest stage counts. Latents are there all the time.
  */
-static uint64_t device_bytes(const sf_stage *const *stages, size_t n_stages, bool offload) {
+static uint64_t device_bytes(const sf_drawing *drawing, const sf_stage *const *stages,
+                             size_t n_stages) {
+    bool offload = drawing->ctx->options.offload;
+    uint64_t beside =
+        bytes_of_latents(drawing) + sf_backend_device_memory_bytes(drawing->ctx->backend);
     uint64_t weights = 0, most = 0;
     for (size_t i = 0; i < n_stages; i++) {
         const sf_plan_stats *stats = sf_plan_get_stats(stages[i]->plan);
@@ -52,7 +59,7 @@ static uint64_t device_bytes(const sf_stage *const *stages, size_t n_stages, boo
         most = working > most ? working : most;
         weights += offload ? 0 : stats->device_bytes - stats->arena_bytes;
     }
-    return weights + most;
+    return beside + weights + most;
 }
 
 static sf_status fit_device(sf_drawing *drawing, const sf_stage *const *stages, size_t n_stages) {
@@ -62,7 +69,7 @@ static sf_status fit_device(sf_drawing *drawing, const sf_stage *const *stages, 
                                                     : ctx->backend->device_bytes;
     if (sf_backend_has_host_memory(ctx->backend))
         return SF_OK;
-    drawing->memory.device = device_bytes(stages, n_stages, ctx->options.offload);
+    drawing->memory.device = device_bytes(drawing, stages, n_stages);
     if (!limit || drawing->memory.device <= limit)
         return SF_OK;
     sf_bytes_text(drawing->memory.device, needed);
@@ -73,6 +80,13 @@ static sf_status fit_device(sf_drawing *drawing, const sf_stage *const *stages, 
         "out of device memory: the model takes %s of %s and there are %s, %s too few; --offload "
         "brings weights in from host memory as they are needed",
         needed, ctx->backend->name, has, lacking);
+}
+
+void sf_drawing_keep_room(sf_drawing *drawing) {
+    sf_stage *const stages[] = {&drawing->text_stage, &drawing->denoise_stage,
+                                &drawing->decode_stage};
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+        stages[i]->device_beside = bytes_of_latents(drawing);
 }
 
 sf_status sf_drawing_fit(sf_drawing *drawing) {

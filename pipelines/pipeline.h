@@ -91,6 +91,9 @@ void sf_text_stage_init(sf_drawing *drawing);
 void sf_denoise_stage_init(sf_drawing *drawing);
 void sf_decode_stage_init(sf_drawing *drawing);
 
+/* Tells the stages, before they are planned, what they leave of a device's memory to the latents. */
+void sf_drawing_keep_room(sf_drawing *drawing);
+
 /*
  * Plans the memory of the drawing, all of whose stages are planned: fills drawing->memory. Streams
  * weights where the context's limit asks for it; SF_ERROR_MEMORY where that is not enough.

@@ -16,6 +16,7 @@ static sf_status make_plan(sf_stage *stage, bool no_memory, sf_plan **plan) {
     sf_graph *graph = NULL;
     SF_TRY(sf_plan_options_for(stage->ctx, &options));
     options.no_memory = no_memory;
+    options.beside_device_bytes = stage->device_beside;
     SF_TRY(sf_graph_new(stage->ctx, stage->weights, &graph));
     sf_status status = stage->build(stage->user, graph, stage->compute);
     if (status == SF_OK)

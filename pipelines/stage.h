@@ -26,8 +26,9 @@ struct sf_stage {
     sf_status (*feed)(void *user, sf_plan *plan);
     const sf_tensors *weights; /* borrowed */
     sf_dtype compute;
-    sf_plan *plan;   /* owned */
-    uint64_t beside; /* bytes that the process has while the stage runs, beside its plan's */
+    sf_plan *plan;          /* owned */
+    uint64_t beside;        /* bytes that the process has while the stage runs, beside its plan's */
+    uint64_t device_beside; /* bytes of device memory that the drawing has beside it */
 };
 
 /* Plans the stage if it is not planned yet. no_memory: only to look at (--dry-run). */

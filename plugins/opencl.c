@@ -26,6 +26,7 @@ const sf_plugin sf_plugin_opencl = {
     .download = gpu_download,
     .synchronize = gpu_synchronize,
     .memory_bytes = gpu_memory_bytes,
+    .device_memory_bytes = gpu_device_memory_bytes,
     .read_counters = gpu_read_counters,
     .start_upload = gpu_start_upload,
     .await_upload = gpu_await_upload,

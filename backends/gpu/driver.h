@@ -127,6 +127,9 @@ bool gpu_driver_multiplies(const gpu_device *device, const gpu_product *product)
 sf_status gpu_driver_warm(gpu_device *device, const gpu_product *product);
 sf_status gpu_driver_multiply(gpu_device *device, const gpu_product *product);
 
+/* Device memory that the library takes for itself at most, as far as is known. */
+uint64_t gpu_driver_library_bytes(const gpu_device *device);
+
 /* Files that were compiled so far, of those that were not found in a cache. */
 uint64_t gpu_driver_n_builds(const gpu_device *device);
 

@@ -58,6 +58,11 @@ uint64_t gpu_memory_bytes(void *backend) {
     return GPU_STAGING_BYTES;
 }
 
+uint64_t gpu_device_memory_bytes(void *backend) {
+    const gpu_backend *b = backend;
+    return gpu_driver_library_bytes(b->device);
+}
+
 void gpu_read_counters(void *backend, sf_backend_counters *counters) {
     gpu_backend *b = backend;
     size_t bytes =

@@ -56,6 +56,7 @@ sf_status gpu_start_upload(void *backend, uint32_t slot, void *buffer, uint64_t 
                            const void *source, uint64_t bytes);
 sf_status gpu_await_upload(void *backend, uint32_t slot);
 uint64_t gpu_memory_bytes(void *backend);
+uint64_t gpu_device_memory_bytes(void *backend);
 void gpu_read_counters(void *backend, sf_backend_counters *counters);
 
 /* ---- asking for work ---- */

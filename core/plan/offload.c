@@ -89,19 +89,31 @@ static void set_all(sf_plan *plan, bool offloaded) {
 
 /* ---- deciding ---- */
 
+/* What the tensors beside the plan and the backend itself take. */
+static uint64_t bytes_beside(const sf_plan *plan) {
+    return plan->options.beside_device_bytes +
+           sf_backend_device_memory_bytes(plan->backends[SF_SIDE_BACKEND]);
+}
+
+static bool fits(const sf_plan *plan, uint64_t most) {
+    return !most || plan->stats.device_bytes + bytes_beside(plan) <= most;
+}
+
 static sf_status fail_to_fit(const sf_plan *plan, uint64_t most) {
-    char needed[32], activations[32], weights[32], has[32], lacking[32];
-    uint64_t bytes = plan->stats.device_bytes, arena = plan->arena_bytes[SF_SIDE_BACKEND];
+    char needed[32], activations[32], weights[32], beside[32], has[32], lacking[32];
+    uint64_t own = plan->stats.device_bytes, arena = plan->arena_bytes[SF_SIDE_BACKEND];
+    uint64_t bytes = own + bytes_beside(plan);
     sf_bytes_text(bytes, needed);
     sf_bytes_text(arena, activations);
-    sf_bytes_text(bytes - arena, weights);
+    sf_bytes_text(own - arena, weights);
+    sf_bytes_text(bytes_beside(plan), beside);
     sf_bytes_text(most, has);
     sf_bytes_text(bytes - most, lacking);
     SF_FAIL(
         plan->ctx, ERROR_MEMORY,
-        "out of device memory: %s takes %s (activations %s, weights %s) and there are %s, %s too "
-        "few; %s",
-        plan->backends[SF_SIDE_BACKEND]->name, needed, activations, weights, has, lacking,
+        "out of device memory: %s takes %s (activations %s, weights %s, beside them %s) and there "
+        "are %s, %s too few; %s",
+        plan->backends[SF_SIDE_BACKEND]->name, needed, activations, weights, beside, has, lacking,
         plan->options.offload ? "a smaller size would fit"
                               : "--offload makes weights come in from host memory");
 }
@@ -141,15 +153,15 @@ sf_status sf_plan_offload(sf_plan *plan) {
         return SF_OK;
     set_all(plan, false);
     note(plan);
-    if (!most || plan->stats.device_bytes <= most)
+    if (fits(plan, most))
         return SF_OK;
     if (!can_offload(plan))
         return fail_to_fit(plan, most);
     set_all(plan, true);
     note(plan);
-    if (plan->stats.device_bytes > most)
+    if (!fits(plan, most))
         return fail_to_fit(plan, most);
-    keep_in_order(plan, most - plan->stats.device_bytes);
+    keep_in_order(plan, most - plan->stats.device_bytes - bytes_beside(plan));
     note(plan);
     assign_slots(plan);
     return SF_OK;

@@ -137,6 +137,32 @@ START_TEST(a_smaller_device_gives_the_same_numbers) {
 }
 END_TEST
 
+/* What lies beside the plan, and what the backend takes for itself, is left free. */
+START_TEST(what_lies_beside_has_its_room) {
+    uint64_t whole = whole_bytes();
+    sf_plan *plan = new_plan(true, whole);
+    ck_assert_uint_eq(sf_plan_get_stats(plan)->offloaded_bytes, 0);
+    sf_plan_free(plan);
+    state->library_bytes = 512;
+    options.beside_device_bytes = 256;
+    plan = new_plan(true, whole + 768);
+    ck_assert_uint_eq(sf_plan_get_stats(plan)->offloaded_bytes, 0);
+    sf_plan_free(plan);
+    plan = new_plan(true, whole);
+    ck_assert_uint_gt(sf_plan_get_stats(plan)->offloaded_bytes, 0);
+    ck_assert_uint_le(sf_plan_get_stats(plan)->device_bytes, whole - 768);
+    sf_plan_free(plan);
+    options.offload = false;
+    options.most_device_bytes = whole + 700;
+    ck_assert_int_eq(sf_plan_new(ctx, make_graph(), &options, &plan), SF_ERROR_MEMORY);
+    ck_assert_msg(strstr(ctx->error, "beside them 768 bytes") &&
+                      strstr(ctx->error, "68 bytes too few"),
+                  "%s", ctx->error);
+    state->library_bytes = 0;
+    options.beside_device_bytes = 0;
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_refused_with_how_much_is_lacking) {
     sf_plan *plan = NULL;
     uint64_t whole = whole_bytes();
@@ -220,6 +246,7 @@ Suite *suite_core_plan_offload(void) {
     TCase *cases = tcase_create("fake");
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, a_smaller_device_gives_the_same_numbers, 0, 20);
+    tcase_add_test(cases, what_lies_beside_has_its_room);
     tcase_add_test(cases, what_does_not_fit_is_refused_with_how_much_is_lacking);
     tcase_add_test(cases, a_resting_plan_has_nothing_on_the_device);
     tcase_add_test(cases, a_failed_upload_leaves_the_plan_usable);

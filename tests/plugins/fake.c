@@ -193,6 +193,11 @@ static void finish_uploads(backend *b, uint32_t slot) {
     b->n_pending = n_left;
 }
 
+static uint64_t device_memory_bytes(void *instance) {
+    (void)instance;
+    return state.library_bytes;
+}
+
 static sf_status start_upload(void *instance, uint32_t slot, void *handle, uint64_t offset,
                               const void *source, uint64_t bytes) {
     backend *b = instance;
@@ -493,6 +498,7 @@ const sf_plugin sf_plugin_fake = {
     .download = download,
     .start_upload = start_upload,
     .await_upload = await_upload,
+    .device_memory_bytes = device_memory_bytes,
 };
 
 const sf_plugin sf_plugin_lazy = {

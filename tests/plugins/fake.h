@@ -24,6 +24,7 @@ typedef struct fake_state {
      * When uploads beside the runs take place: as late as a plan may count on, or as early as they may
      * begin.
      */
+    uint64_t library_bytes; /* of device memory, that it says it takes for itself */
     int late_uploads;
 } fake_state;
 

@@ -89,6 +89,10 @@ void cuda_close_blas(gpu_device *device) {
         device->blas.cublasLtDestroy(device->blas_handle);
 }
 
+uint64_t gpu_driver_library_bytes(const gpu_device *device) {
+    return device->blas_handle ? MOST_WORKSPACE : 0;
+}
+
 /* ---- what the library takes ---- */
 
 static bool is_same_matrix(const gpu_matrix *x, const gpu_matrix *y) {

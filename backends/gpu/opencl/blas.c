@@ -149,6 +149,10 @@ sf_status gpu_driver_warm(gpu_device *device, const gpu_product *product) {
 
 /* ---- the driver's functions ---- */
 
+uint64_t gpu_driver_library_bytes(const gpu_device *device) {
+    return device->padded_bytes;
+}
+
 uint64_t opencl_least_product(void) {
     const char *wanted = secure_getenv("SFUMATO_OPENCL_BLAS");
     if (wanted && strcmp(wanted, "never") == 0)
