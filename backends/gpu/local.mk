@@ -34,6 +34,7 @@ GPU_SHARED += backends/gpu/winograd.h
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
 GPU_KERNEL_TEXTS += backends/gpu/kernels/attention.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/attention_halves.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/binary.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/cast.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/convolution.cl

@@ -57,8 +57,21 @@ FUNCTION half_bits narrow_half(float value, const gpu_int type) {
     return type == GPU_F16 ? __half_as_ushort(__float2half_rn(value)) : bfloat_narrow(value);
 }
 
+FUNCTION float widen_half(gpu_uint bits, const gpu_int type) {
+    return type == GPU_F16 ? __half2float(__ushort_as_half((half_bits)bits)) : bfloat_widen(bits);
+}
+
 FUNCTION gpu_uint narrow_two(float first, float second, const gpu_int type) {
+#if __CUDA_ARCH__ >= 800
+    gpu_uint both;
+    if (type == GPU_F16)
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+    else
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+    return both;
+#else
     return narrow_half(first, type) | (gpu_uint)narrow_half(second, type) << 16;
+#endif
 }
 
 typedef struct fragment {
@@ -178,6 +191,11 @@ FUNCTION void close_copies(void) {
 
 FUNCTION float widen_local(LOCAL_POINTER const half_bits *p, const gpu_int type) {
     return type == GPU_F16 ? vload_half(0, (LOCAL_POINTER const half *)p) : bfloat_widen(*p);
+}
+
+FUNCTION float widen_half(gpu_uint bits, const gpu_int type) {
+    half_bits own = (half_bits)bits;
+    return type == GPU_F16 ? vload_half(0, (const half *)&own) : bfloat_widen(bits);
 }
 
 FUNCTION half_bits narrow_half(float value, const gpu_int type) {
