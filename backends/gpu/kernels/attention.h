@@ -12,7 +12,7 @@
 /* Keys that are looked at together. */
 #define ATTENTION_KEYS 64
 
-/* attention_halves.cl: channels of a head, of keys and of values, at most. */
+/* attention_halves.h: channels of a head, of keys and of values, at most. */
 #define ATTENTION_MOST_HALVES 256
 
 /*

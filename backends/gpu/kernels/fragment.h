@@ -231,6 +231,7 @@ FUNCTION fragment take_other_columns(LOCAL_POINTER const half_bits *p, gpu_uint 
 FUNCTION fragment take_sums(const float *sums, LOCAL_POINTER half_bits *scratch,
                             const gpu_int type) {
     BARRIER();
+    UNROLL
     for (gpu_uint i = 0; i < WARP_SUMS; i++)
         scratch[SUM_ROW(LANE, i) * GPU_FRAGMENT + SUM_COLUMN(LANE, i)] = narrow_half(sums[i], type);
     BARRIER();
@@ -238,13 +239,17 @@ FUNCTION fragment take_sums(const float *sums, LOCAL_POINTER half_bits *scratch,
 }
 
 FUNCTION void multiply_add(float *sums, fragment a, fragment b, const gpu_int type) {
+    UNROLL
     for (gpu_uint k = 0; k < GPU_FRAGMENT; k++) {
         float rows[2], columns[4];
+        UNROLL
         for (gpu_uint i = 0; i < 2; i++)
             rows[i] = widen_local(a.p + SUM_ROW(LANE, 2 * i) * a.row_step + k * a.step, type);
+        UNROLL
         for (gpu_uint i = 0; i < 4; i++)
             columns[i] = widen_local(
                 b.p + SUM_COLUMN(LANE, i % 2 + i / 2 * 4) * b.row_step + k * b.step, type);
+        UNROLL
         for (gpu_uint i = 0; i < WARP_SUMS; i++)
             sums[i] = f_fma(rows[i / 2 % 2], columns[i % 2 + i / 4 * 2], sums[i]);
     }

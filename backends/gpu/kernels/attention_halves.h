@@ -20,8 +20,13 @@
  *
  * Grid: (tiles of queries, heads, samples) in one dimension. Local memory: 2 tiles, 46 KiB at most.
  */
+#ifndef SF_BACKENDS_GPU_ATTENTION_HALVES_H
+#define SF_BACKENDS_GPU_ATTENTION_HALVES_H
+
 #include "backends/gpu/kernels/attention.h"
 #include "backends/gpu/kernels/fragment.h"
+
+#if defined(__OPENCL_VERSION__) || defined(__CUDACC__)
 
 #define MOST_STEPS  16 /* ATTENTION_MOST_HALVES channels */
 #define MOST_BLOCKS 4  /* of keys, GPU_FRAGMENT each */
@@ -29,9 +34,9 @@
 /* 1 / log(2): powers of 2 are what devices have. */
 #define LOG2_E 1.44269504f
 
-#define PARTS(parts)       (N_WARPS < (parts) ? N_WARPS : (parts))
-#define PITCH(steps)       ((steps)*GPU_FRAGMENT + 8)
-#define TILE(steps, keys)  (PITCH(steps) * (keys)) /* of as many rows */
+#define PARTS(parts)      (N_WARPS < (parts) ? N_WARPS : (parts))
+#define PITCH(steps)      ((steps)*GPU_FRAGMENT + 8)
+#define TILE(steps, keys) (PITCH(steps) * (keys)) /* of as many rows */
 
 /* Without units: the fragments of the queries and, at the end, one for each warp. */
 #if defined(__CUDACC__)
@@ -78,10 +83,10 @@ FUNCTION gpu_uint take_two(GLOBAL const gpu_byte *x, gpu_int aligned, gpu_uint i
 FUNCTION void take_queries(GLOBAL const gpu_byte *q, gpu_attention_arguments a, halves_place p,
                            LOCAL_POINTER half_bits *scratch, fragment *queries,
                            const gpu_uint steps, const gpu_int type) {
-UNROLL
+    UNROLL
     for (gpu_uint step = 0; step < steps; step++) {
         float own[WARP_SUMS];
-UNROLL
+        UNROLL
         for (gpu_uint i = 0; i < WARP_SUMS; i += 2) {
             gpu_uint t = p.first_query + SUM_ROW(LANE, i);
             gpu_uint c = step * GPU_FRAGMENT + SUM_COLUMN(LANE, i);
@@ -120,26 +125,25 @@ FUNCTION void stage(GLOBAL const gpu_byte *x, gpu_attention_matrix m, gpu_uint s
 FUNCTION void multiply_keys(const fragment *queries, LOCAL_POINTER const half_bits *keys,
                             float *scores, const gpu_uint steps, const gpu_uint n_blocks,
                             const gpu_int type) {
-UNROLL
-    for (gpu_uint block = 0; block < n_blocks; block++)
-UNROLL
+    UNROLL
+    for (gpu_uint block = 0; block < n_blocks; block++) {
+        LOCAL_POINTER const half_bits *own = keys + block * GPU_FRAGMENT * PITCH(steps);
+        UNROLL
         for (gpu_uint step = 0; step < steps; step++)
             multiply_add(scores + block * WARP_SUMS, queries[step],
-                         take_other_rows(keys + block * GPU_FRAGMENT * PITCH(steps) +
-                                             step * GPU_FRAGMENT,
-                                         PITCH(steps)),
-                         type);
+                         take_other_rows(own + step * GPU_FRAGMENT, PITCH(steps)), type);
+    }
 }
 
 /* Products to scores times log2 e; -INFINITY where the query does not see the key, or there is none. */
 FUNCTION void finish_scores(GLOBAL const gpu_byte *mask, gpu_attention_arguments a, halves_place p,
                             gpu_uint first_key, float *scores, const gpu_uint n_blocks) {
-UNROLL
+    UNROLL
     for (gpu_uint row = 0; row < 2; row++) {
         gpu_uint t = p.first_query + SUM_ROW(LANE, row * 2);
         gpu_uint end = a.causal && t < a.S ? t + 1 : a.S, start = p.mask + t * a.mask_row;
         end = t < a.T ? end : 0;
-UNROLL
+        UNROLL
         for (gpu_uint i = 0; i < n_blocks * 4; i++) {
             float *score = scores + i / 2 * 4 + row * 2 + i % 2;
             gpu_uint s = first_key + i / 2 * 8 + SUM_COLUMN(LANE, i % 2);
@@ -158,11 +162,9 @@ FUNCTION float reference_of(float largest) {
 
 /* Sums of one of the two rows, times a factor. */
 FUNCTION void rescale(float *sums, float factor, const gpu_uint row, const gpu_uint steps) {
-UNROLL
-    for (gpu_uint step = 0; step < steps; step++)
-UNROLL
-        for (gpu_uint i = 0; i < 4; i++)
-            sums[step * WARP_SUMS + row * 2 + i % 2 + i / 2 * 4] *= factor;
+    UNROLL
+    for (gpu_uint i = 0; i < steps * 4; i++)
+        sums[i / 2 * 4 + row * 2 + i % 2] *= factor;
 }
 
 /*
@@ -173,10 +175,10 @@ UNROLL
 FUNCTION void weigh(LOCAL_POINTER float *scratch, float *scores, float factor, float *largest,
                     float *total, float *sums, const gpu_uint steps, const gpu_uint n_blocks,
                     const gpu_int type) {
-UNROLL
+    UNROLL
     for (gpu_uint row = 0; row < 2; row++) {
         float own = -INFINITY;
-UNROLL
+        UNROLL
         for (gpu_uint i = 0; i < n_blocks * 4; i++)
             own = f_max(own, scores[i / 2 * 4 + row * 2 + i % 2]);
         float most = f_max(largest[row], row_max(own, scratch) * factor);
@@ -185,7 +187,7 @@ UNROLL
         largest[row] = most;
         total[row] *= fewer;
         rescale(sums, fewer, row, steps);
-UNROLL
+        UNROLL
         for (gpu_uint i = 0; i < n_blocks * 2; i++) {
             float *two = scores + i * 4 + row * 2;
             gpu_uint weights = narrow_two(f_exp2_fast(f_fma(two[0], factor, -reference)),
@@ -201,54 +203,77 @@ UNROLL
 FUNCTION void multiply_values(const float *weights, LOCAL_POINTER const half_bits *values,
                               LOCAL_POINTER half_bits *scratch, bool awake, float *sums,
                               const gpu_uint steps, const gpu_uint n_blocks, const gpu_int type) {
-UNROLL
+    UNROLL
     for (gpu_uint block = 0; block < n_blocks; block++) {
-        fragment own = take_sums(weights + block * WARP_SUMS, scratch, type);
-        if (awake)
-UNROLL
+        LOCAL_POINTER const half_bits *own = values + block * GPU_FRAGMENT * PITCH(steps);
+        fragment left = take_sums(weights + block * WARP_SUMS, scratch, type);
+        if (awake) {
+            UNROLL
             for (gpu_uint step = 0; step < steps; step++)
-                multiply_add(sums + step * WARP_SUMS, own,
-                             take_other_columns(values + block * GPU_FRAGMENT * PITCH(steps) +
-                                                    step * GPU_FRAGMENT,
-                                                PITCH(steps)),
-                             type);
+                multiply_add(sums + step * WARP_SUMS, left,
+                             take_other_columns(own + step * GPU_FRAGMENT, PITCH(steps)), type);
+        }
     }
 }
 
-/* Adds what the other parts have to that of the first, through local memory: [numbers, lane] a warp. */
+/* What a warp has, to local memory: [numbers, lane]. */
+FUNCTION void lay_down(LOCAL_POINTER float *to, const float *largest, const float *total,
+                       const float *sums, const gpu_uint n_sums) {
+    UNROLL
+    for (gpu_uint row = 0; row < 2; row++) {
+        to[(n_sums + row) * GPU_WARP] = largest[row];
+        to[(n_sums + 2 + row) * GPU_WARP] = total[row];
+    }
+    UNROLL
+    for (gpu_uint i = 0; i < n_sums; i++)
+        to[i * GPU_WARP] = sums[i];
+}
+
+/* Adds what another warp has of the same queries. */
+FUNCTION void add_laid_down(LOCAL_POINTER const float *from, float *largest, float *total,
+                            float *sums, const gpu_uint n_sums) {
+    UNROLL
+    for (gpu_uint row = 0; row < 2; row++) {
+        float other = from[(n_sums + row) * GPU_WARP];
+        float most = f_max(largest[row], other);
+        float fewer = f_exp2_fast(largest[row] - reference_of(most));
+        other = f_exp2_fast(other - reference_of(most));
+        largest[row] = most;
+        total[row] = total[row] * fewer + from[(n_sums + 2 + row) * GPU_WARP] * other;
+        UNROLL
+        for (gpu_uint i = 0; i < n_sums / 2; i++) {
+            gpu_uint place = i / 2 * 4 + row * 2 + i % 2;
+            sums[place] = sums[place] * fewer + from[place * GPU_WARP] * other;
+        }
+    }
+}
+
+/* The first part adds up what all have. */
 FUNCTION void join_parts(LOCAL_POINTER float *pool, halves_place p, float *largest, float *total,
                          float *sums, const gpu_uint steps, const gpu_uint parts) {
-    const gpu_uint n_sums = steps * WARP_SUMS, n_numbers = n_sums + 4, n_warps = N_WARPS / parts;
-    LOCAL_POINTER float *own =
-        pool + LOCAL_ID / GPU_WARP % n_warps * n_numbers * GPU_WARP + LANE;
+    const gpu_uint n_sums = steps * WARP_SUMS, n_warps = N_WARPS / parts;
+    gpu_uint warp = LOCAL_ID / GPU_WARP % n_warps;
+    LOCAL_POINTER float *room = pool + warp * (n_sums + 4) * GPU_WARP + LANE;
     for (gpu_uint part = 1; part < parts; part++) {
         BARRIER();
-        if (p.part == part) {
-UNROLL
-            for (gpu_uint row = 0; row < 2; row++) {
-                own[(n_sums + row) * GPU_WARP] = largest[row];
-                own[(n_sums + 2 + row) * GPU_WARP] = total[row];
-            }
-UNROLL
-            for (gpu_uint i = 0; i < n_sums; i++)
-                own[i * GPU_WARP] = sums[i];
-        }
+        if (p.part == part)
+            lay_down(room, largest, total, sums, n_sums);
         BARRIER();
         if (p.part == 0)
-UNROLL
-            for (gpu_uint row = 0; row < 2; row++) {
-                float other = own[(n_sums + row) * GPU_WARP];
-                float most = f_max(largest[row], other);
-                float fewer = f_exp2_fast(largest[row] - reference_of(most));
-                other = f_exp2_fast(other - reference_of(most));
-                largest[row] = most;
-                total[row] = total[row] * fewer + own[(n_sums + 2 + row) * GPU_WARP] * other;
-                rescale(sums, fewer, row, steps);
-UNROLL
-                for (gpu_uint i = 0; i < n_sums / 2; i++)
-                    sums[i / 2 * 4 + row * 2 + i % 2] +=
-                        own[(i / 2 * 4 + row * 2 + i % 2) * GPU_WARP] * other;
-            }
+            add_laid_down(room, largest, total, sums, n_sums);
+    }
+}
+
+/* Two neighbours of y, from channel c of the head on. */
+FUNCTION void store_two(GLOBAL gpu_byte *y, gpu_attention_arguments a, gpu_uint start, gpu_uint c,
+                        gpu_uint both) {
+    GLOBAL half_bits *to = (GLOBAL half_bits *)y + start + c;
+    if (a.y.aligned && c < a.E)
+        *(GLOBAL gpu_uint *)to = both;
+    else if (c < a.E) {
+        to[0] = (half_bits)both;
+        if (c + 1 < a.E)
+            to[1] = (half_bits)(both >> 16);
     }
 }
 
@@ -256,24 +281,18 @@ UNROLL
 FUNCTION void finish(GLOBAL gpu_byte *y, gpu_attention_arguments a, halves_place p,
                      LOCAL_POINTER float *scratch, const float *total, const float *sums,
                      const gpu_uint steps, const gpu_int type) {
-UNROLL
+    UNROLL
     for (gpu_uint row = 0; row < 2; row++) {
         float inverse = 1.0f / (row_sum(total[row], scratch) + (a.S ? 0.0f : 1.0f));
         gpu_uint t = p.first_query + SUM_ROW(LANE, row * 2);
-        if (t < a.T && p.part == 0)
-UNROLL
+        if (t < a.T && p.part == 0) {
+            UNROLL
             for (gpu_uint i = 0; i < steps * 2; i++) {
-                gpu_uint c = i * 8 + SUM_COLUMN(LANE, 0), at = p.y + t * a.y.row + c;
-                gpu_uint both = narrow_two(sums[i * 4 + row * 2] * inverse,
-                                           sums[i * 4 + row * 2 + 1] * inverse, type);
-                if (a.y.aligned && c < a.E)
-                    ((GLOBAL gpu_uint *)y)[at / 2] = both;
-                else if (c < a.E) {
-                    ((GLOBAL half_bits *)y)[at] = (half_bits)both;
-                    if (c + 1 < a.E)
-                        ((GLOBAL half_bits *)y)[at + 1] = (half_bits)(both >> 16);
-                }
+                const float *two = sums + i * 4 + row * 2;
+                store_two(y, a, p.y + t * a.y.row, i * 8 + SUM_COLUMN(LANE, 0),
+                          narrow_two(two[0] * inverse, two[1] * inverse, type));
             }
+        }
     }
 }
 
@@ -295,15 +314,14 @@ FUNCTION void attend(GLOBAL const gpu_byte *q, GLOBAL const gpu_byte *k, GLOBAL 
     float scores[MOST_BLOCKS * WARP_SUMS], largest[2], total[2];
     end = a.causal && end < a.S ? end : a.S;
     stage(k, a.k, p.k, 0, end, a.D, own_keys, n_keys, steps);
-    take_queries(q, a, p,
-                 aside + (N_WARPS + LOCAL_ID / GPU_WARP * steps) * FRAGMENT_SCRATCH, queries,
-                 steps, type);
-UNROLL
+    take_queries(q, a, p, aside + (N_WARPS + LOCAL_ID / GPU_WARP * steps) * FRAGMENT_SCRATCH,
+                 queries, steps, type);
+    UNROLL
     for (gpu_uint row = 0; row < 2; row++) {
         largest[row] = -INFINITY;
         total[row] = 0.0f;
     }
-UNROLL
+    UNROLL
     for (gpu_uint i = 0; i < steps * WARP_SUMS; i++)
         sums[i] = 0.0f;
     for (gpu_uint first_key = 0; first_key < end; first_key += n_keys) {
@@ -313,7 +331,7 @@ UNROLL
         WAIT_COPIES(0);
         BARRIER();
         stage(v, a.v, p.v, first_key, end, a.E, own_values, n_keys, steps);
-UNROLL
+        UNROLL
         for (gpu_uint i = 0; i < n_blocks * WARP_SUMS; i++)
             scores[i] = 0.0f;
         if (awake)
@@ -330,104 +348,10 @@ UNROLL
         multiply_values(scores, own_values + TILE(steps, p.part * keys), scratch, awake, sums,
                         steps, n_blocks, type);
     }
+    WAIT_COPIES(0); /* where there are no keys */
     join_parts((LOCAL_POINTER float *)pool, p, largest, total, sums, steps, parts);
     finish(y, a, p, row_scratch, total, sums, steps, type);
 }
 
-/* attention_TYPE_N: for up to N channels of keys and of values. */
-
-KERNEL_TWICE(attention_f16_48)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                               gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(3, 48, 1)];
-    float sums[3 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 3, 48, PARTS(1), GPU_F16);
-}
-
-KERNEL_TWICE(attention_f16_64)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                               gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(4, 48, 1)];
-    float sums[4 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 4, 48, PARTS(1), GPU_F16);
-}
-
-KERNEL_TWICE(attention_f16_80)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                               gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(5, 32, 2)];
-    float sums[5 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 5, 32, PARTS(2), GPU_F16);
-}
-
-KERNEL(attention_f16_128)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                          gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(8, 64, 1)];
-    float sums[8 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 8, 64, PARTS(1), GPU_F16);
-}
-
-KERNEL(attention_f16_160)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                          gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(10, 32, 2)];
-    float sums[10 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 10, 32, PARTS(2), GPU_F16);
-}
-
-KERNEL(attention_f16_256)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                          gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(16, 32, 1)];
-    float sums[16 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 16, 32, PARTS(1), GPU_F16);
-}
-
-KERNEL_TWICE(attention_bf16_48)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                                gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(3, 48, 1)];
-    float sums[3 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 3, 48, PARTS(1), GPU_BF16);
-}
-
-KERNEL_TWICE(attention_bf16_64)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                                gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(4, 48, 1)];
-    float sums[4 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 4, 48, PARTS(1), GPU_BF16);
-}
-
-KERNEL_TWICE(attention_bf16_80)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                                gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(5, 32, 2)];
-    float sums[5 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 5, 32, PARTS(2), GPU_BF16);
-}
-
-KERNEL(attention_bf16_128)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                           gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(8, 64, 1)];
-    float sums[8 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 8, 64, PARTS(1), GPU_BF16);
-}
-
-KERNEL(attention_bf16_160)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                           gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(10, 32, 2)];
-    float sums[10 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 10, 32, PARTS(2), GPU_BF16);
-}
-
-KERNEL(attention_bf16_256)(INPUT(q), INPUT(k), INPUT(v), INPUT(mask), OUTPUT(y),
-                           gpu_attention_arguments a) {
-    LOCAL uint4 pool[POOL(16, 32, 1)];
-    float sums[16 * WARP_SUMS];
-    attend(q + q_offset, k + k_offset, v + v_offset, mask + mask_offset, y + y_offset, a, pool,
-           sums, 16, 32, PARTS(1), GPU_BF16);
-}
+#endif
+#endif
