@@ -107,9 +107,10 @@ static gpu_grid grid_of(gpu_attention_arguments *a, const sf_op_call *call, uint
     return (gpu_grid){{(uint32_t)call->output->dims[0] * a->n_heads * a->n_tiles, n_blocks, 1}};
 }
 
-static gpu_kernel choose_halves(const gpu_backend *b, const sf_op_call *call,
-                                gpu_attention_arguments *a, gpu_grid *grid) {
+static gpu_kernel choose_halves(gpu_backend *b, const sf_op_call *call, gpu_attention_arguments *a,
+                                gpu_grid *grid) {
     uint32_t n_warps = b->abilities.group_size / GPU_WARP;
+    gpu_count_units(b, call->output->dtype);
     size_t i = 0;
     while (halves_kernels[i].channels < a->D || halves_kernels[i].channels < a->E)
         i++;
@@ -129,7 +130,7 @@ static gpu_kernel choose_any(const gpu_backend *b, const sf_op_call *call,
 }
 
 static sf_status run_attention(void *backend, const sf_op_call *call) {
-    const gpu_backend *b = backend;
+    gpu_backend *b = backend;
     gpu_attention_arguments a = arguments_of(call);
     gpu_grid grid;
     gpu_kernel kernel = is_for_units(&b->abilities, &a) ? choose_halves(b, call, &a, &grid)

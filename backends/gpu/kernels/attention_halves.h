@@ -51,6 +51,7 @@
 /* Where this warp is, and the rows of its operands, from the head's first channel on. */
 typedef struct halves_place {
     gpu_uint first_query, part;
+    gpu_uint end; /* of the group's queries */
     gpu_uint q, k, v, mask, y;
 } halves_place;
 
@@ -61,6 +62,7 @@ FUNCTION halves_place place_of(gpu_attention_arguments a, const gpu_uint parts) 
     halves_place p;
     p.first_query = (tile * n_warps + warp % n_warps) * GPU_FRAGMENT;
     p.part = warp / n_warps;
+    p.end = (tile + 1) * n_warps * GPU_FRAGMENT;
     p.q = sample * a.q.sample + head * a.D;
     p.k = sample * a.k.sample + head * a.D;
     p.v = sample * a.v.sample + head * a.E;
@@ -69,7 +71,7 @@ FUNCTION halves_place place_of(gpu_attention_arguments a, const gpu_uint parts) 
     return p;
 }
 
-/* Two neighbours, of which the first n are there. */
+/* Two neighbours, of which the first n, at most two, are there. */
 FUNCTION gpu_uint take_two(GLOBAL const gpu_byte *x, gpu_int aligned, gpu_uint i, gpu_uint n) {
     GLOBAL const half_bits *halves = (GLOBAL const half_bits *)x;
     if (n == 0)
@@ -90,7 +92,7 @@ FUNCTION void take_queries(GLOBAL const gpu_byte *q, gpu_attention_arguments a, 
         for (gpu_uint i = 0; i < WARP_SUMS; i += 2) {
             gpu_uint t = p.first_query + SUM_ROW(LANE, i);
             gpu_uint c = step * GPU_FRAGMENT + SUM_COLUMN(LANE, i);
-            gpu_uint n = t < a.T && c < a.D ? a.D - c : 0;
+            gpu_uint n = t >= a.T || c >= a.D ? 0 : c + 1 < a.D ? 2 : 1;
             gpu_uint both = take_two(q, a.q.aligned, p.q + t * a.q.row + c, n);
             own[i] = widen_half(both & 0xffffu, type);
             own[i + 1] = widen_half(both >> 16, type);
@@ -308,11 +310,10 @@ FUNCTION void attend(GLOBAL const gpu_byte *q, GLOBAL const gpu_byte *k, GLOBAL 
     LOCAL_POINTER half_bits *scratch = aside + LOCAL_ID / GPU_WARP * FRAGMENT_SCRATCH;
     LOCAL_POINTER float *row_scratch = (LOCAL_POINTER float *)aside;
     halves_place p = place_of(a, parts);
-    gpu_uint end = (GROUP_ID(0) % a.n_tiles + 1) * (N_WARPS / parts) * GPU_FRAGMENT;
+    gpu_uint end = a.causal && p.end < a.S ? p.end : a.S; /* of the keys that are looked at */
     bool awake = p.first_query < a.T;
     fragment queries[MOST_STEPS];
     float scores[MOST_BLOCKS * WARP_SUMS], largest[2], total[2];
-    end = a.causal && end < a.S ? end : a.S;
     stage(k, a.k, p.k, 0, end, a.D, own_keys, n_keys, steps);
     take_queries(q, a, p, aside + (N_WARPS + LOCAL_ID / GPU_WARP * steps) * FRAGMENT_SCRATCH,
                  queries, steps, type);
