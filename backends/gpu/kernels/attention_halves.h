@@ -13,12 +13,13 @@
  * the narrowed weights: those then add up to 1, and what narrowing does to y grows with how much the
  * values differ, not with how large they are.
  *
- * parts: so many warps share their queries and divide the keys of each tile, and put together what they
- * have at the end: more groups where there are few queries. steps: fragments that queries, keys and
- * values are wide. keys: of a warp in a tile. They are constants in each kernel, or the arrays would not
- * be registers.
+ * parts, a power of two: so many warps share their queries and divide the keys of each tile, and put
+ * together what they have at the end: more groups where there are few queries. steps: fragments that
+ * queries, keys and values are wide. keys: of a warp in a tile. They are constants in each kernel, or the
+ * arrays would not be registers.
  *
- * Grid: (tiles of queries, heads, samples) in one dimension. Local memory: 2 tiles, 46 KiB at most.
+ * Grid: (tiles of queries, heads, samples) in one dimension. Local memory on CUDA: two tiles,
+ * 42 KiB at most.
  */
 #ifndef SF_BACKENDS_GPU_ATTENTION_HALVES_H
 #define SF_BACKENDS_GPU_ATTENTION_HALVES_H
@@ -60,7 +61,7 @@ FUNCTION halves_place place_of(gpu_attention_arguments a, const gpu_uint parts) 
     gpu_uint sample = all_heads / a.n_heads, head = all_heads - sample * a.n_heads;
     gpu_uint n_warps = N_WARPS / parts, warp = LOCAL_ID / GPU_WARP;
     halves_place p;
-    p.first_query = (tile * n_warps + warp % n_warps) * GPU_FRAGMENT;
+    p.first_query = (tile * n_warps + (warp & (n_warps - 1))) * GPU_FRAGMENT;
     p.part = warp / n_warps;
     p.end = (tile + 1) * n_warps * GPU_FRAGMENT;
     p.q = sample * a.q.sample + head * a.D;
@@ -254,7 +255,7 @@ FUNCTION void add_laid_down(LOCAL_POINTER const float *from, float *largest, flo
 FUNCTION void join_parts(LOCAL_POINTER float *pool, halves_place p, float *largest, float *total,
                          float *sums, const gpu_uint steps, const gpu_uint parts) {
     const gpu_uint n_sums = steps * WARP_SUMS, n_warps = N_WARPS / parts;
-    gpu_uint warp = LOCAL_ID / GPU_WARP % n_warps;
+    gpu_uint warp = LOCAL_ID / GPU_WARP & (n_warps - 1);
     LOCAL_POINTER float *room = pool + warp * (n_sums + 4) * GPU_WARP + LANE;
     for (gpu_uint part = 1; part < parts; part++) {
         BARRIER();
