@@ -77,6 +77,7 @@ static bool read_name(const char *item, size_t length, sf_dtype compute, sf_benc
             device->source = sheets[i].source;
             device->speed.flops_per_second =
                 1e12 * (compute == SF_F32 ? sheets[i].f32 : sheets[i].f16);
+            device->speed.f32_flops_per_second = 1e12 * sheets[i].f32;
             device->speed.bytes_per_second = 1e9 * sheets[i].bandwidth;
             return true;
         }
@@ -92,6 +93,8 @@ sf_status sf_bench_find_device(sf_context *ctx, const char *text, sf_dtype compu
         bool named = item == text && read_name(item, length, compute, &found);
         if (!named && !read_setting(item, length, &found.speed))
             return fail_device(ctx, text);
+        if (strncmp(item, "peak=", 5) == 0)
+            found.speed.f32_flops_per_second = 0; /* one that is given is for all */
         item += length + (item[length] == ',');
     }
     if (!(found.speed.flops_per_second > 0 && found.speed.bytes_per_second > 0))
@@ -105,7 +108,7 @@ sf_status sf_bench_find_device(sf_context *ctx, const char *text, sf_dtype compu
 typedef struct row {
     char kind[512];
     int n_steps;
-    double launches, bytes, flops, seconds;
+    double launches, bytes, flops, f32_flops, seconds;
     double by_limit[SF_N_LIMITS]; /* of seconds */
 } row;
 
@@ -119,6 +122,7 @@ static void add(row *r, const sf_step_cost *cost, const sf_device_speed *speed) 
     r->launches += cost->n_launches;
     r->bytes += (double)cost->n_bytes;
     r->flops += cost->flops;
+    r->f32_flops += cost->is_in_f32 ? cost->flops : 0;
     r->seconds += seconds;
     r->by_limit[limit] += seconds;
 }
@@ -175,10 +179,11 @@ static json_t *rows_json(const row *rows, size_t n_rows, const row *whole) {
     for (size_t i = 0; i < n_rows; i++) {
         const row *r = &rows[i];
         failed |= json_array_append_new(
-            list, json_pack("{s:s, s:i, s:f, s:f, s:s, s:I, s:f, s:f}", "op", r->kind, "n_steps",
-                            r->n_steps, "seconds", r->seconds, "share",
-                            share(r->seconds, whole->seconds), "bound", bound_of(r), "n_launches",
-                            (json_int_t)r->launches, "flop", r->flops, "bytes", r->bytes));
+            list,
+            json_pack("{s:s, s:i, s:f, s:f, s:s, s:I, s:f, s:f, s:f}", "op", r->kind, "n_steps",
+                      r->n_steps, "seconds", r->seconds, "share", share(r->seconds, whole->seconds),
+                      "bound", bound_of(r), "n_launches", (json_int_t)r->launches, "flop", r->flops,
+                      "f32_flop", r->f32_flops, "bytes", r->bytes));
     }
     if (!failed)
         return list;
@@ -196,13 +201,16 @@ static json_t *result_json(const sf_bench_device *device, const row *rows, size_
             json_decref(shares);
             return NULL;
         }
-    json_t *sheet = json_pack("{s:s, s:s, s:f, s:f, s:f}", "name", device->name, "source",
-                              device->source, "flop_per_s", speed->flops_per_second, "bytes_per_s",
-                              speed->bytes_per_second, "launch_seconds", speed->seconds_per_launch);
-    return json_pack("{s:o, s:f, s:o, s:I, s:f, s:f, s:o}", "device", sheet, "seconds",
-                     whole->seconds, "share_bound_by", shares, "n_launches",
-                     (json_int_t)whole->launches, "flop", whole->flops, "bytes", whole->bytes,
-                     "ops", rows_json(rows, n_rows, whole));
+    double in_f32 = speed->f32_flops_per_second;
+    json_t *sheet =
+        json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "name", device->name, "source", device->source,
+                  "flop_per_s", speed->flops_per_second, "f32_flop_per_s",
+                  in_f32 > 0 ? in_f32 : speed->flops_per_second, "bytes_per_s",
+                  speed->bytes_per_second, "launch_seconds", speed->seconds_per_launch);
+    return json_pack(
+        "{s:o, s:f, s:o, s:I, s:f, s:f, s:f, s:o}", "device", sheet, "seconds", whole->seconds,
+        "share_bound_by", shares, "n_launches", (json_int_t)whole->launches, "flop", whole->flops,
+        "f32_flop", whole->f32_flops, "bytes", whole->bytes, "ops", rows_json(rows, n_rows, whole));
 }
 
 sf_status sf_bench_roofline(sf_context *ctx, const sf_plan *plan, const sf_bench_device *device,

@@ -77,7 +77,7 @@ const cli_command command_bench = {
         "that\n"
         "  a device of such a peak, bandwidth and cost of a launch (3u) takes, a step after the\n"
         "  other; --json gives it as roofline {device, seconds, share_bound_by, n_launches, flop,\n"
-        "  bytes, ops} in place of what is measured.\n"
+        "  f32_flop (at the peak in f32), bytes, ops} in place of what is measured.\n"
         "--json, of an op: op, backend, cases [{inputs, output, attributes, seconds,\n"
         "  plan_seconds, flop, gflop_per_s, bytes, gb_per_s, lowered}], peak_resident_bytes.",
     .examples = "  sfumato bench --model ~/sd15 --component unet --size 512 --ops\n"

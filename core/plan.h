@@ -124,6 +124,7 @@ typedef struct sf_step_cost {
     uint32_t n_launches; /* as the backend's plugin says; 1 where it says nothing */
     uint64_t n_bytes;    /* likewise; else all that is read and written, once */
     double flops;        /* by the op's rule */
+    bool is_in_f32; /* the plugin says that they are computed so, whatever the tensors' types */
 } sf_step_cost;
 
 sf_status sf_plan_step_cost(const sf_plan *plan, size_t index, sf_step_cost *cost);
@@ -131,6 +132,7 @@ sf_status sf_plan_step_cost(const sf_plan *plan, size_t index, sf_step_cost *cos
 /* A device by its data sheet. */
 typedef struct sf_device_speed {
     double flops_per_second;
+    double f32_flops_per_second; /* for what is computed in f32; 0: the same */
     double bytes_per_second;
     double seconds_per_launch;
 } sf_device_speed;

@@ -26,7 +26,7 @@ extern "C" {
 
 #define SF_PLUGIN_MAGIC     0x4f4d4653u /* "SFMO" in a little-endian file */
 #define SF_PLUGIN_ABI_MAJOR 1
-#define SF_PLUGIN_ABI_MINOR 2
+#define SF_PLUGIN_ABI_MINOR 3
 
 #if defined(_WIN32)
 #define SF_PLUGIN_EXPORT __declspec(dllexport)
@@ -100,6 +100,13 @@ typedef struct sf_op_cost {
     uint32_t struct_size;
     uint32_t n_launches; /* kernels and calls of a library */
     uint64_t n_bytes;    /* read and written in device memory */
+
+    /*
+     * Since 1.3. The type (sf_dtype) whose peak bounds the arithmetic: that of the factors which matrix
+     * units multiply, or SF_F32 where the device computes in f32 whatever the tensors' types. Comes as
+     * the output's type.
+     */
+    int32_t compute_dtype;
 } sf_op_cost;
 
 /* One op. */

@@ -3,6 +3,7 @@
  */
 #include "backends/gpu/gpu.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* ---- the entries ---- */
@@ -196,6 +197,7 @@ sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product) {
         return SF_OK; /* gpu_library_takes() did it */
     backend->counters.n_launches++;
     backend->counters.n_products++;
+    gpu_count_units(backend, product->a.dtype);
     if (backend->mode == GPU_COUNTS)
         return SF_OK;
     return gpu_driver_multiply(backend->device, product);
@@ -203,6 +205,10 @@ sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product) {
 
 void gpu_count_bytes(gpu_backend *backend, uint64_t bytes) {
     backend->scratch_bytes += bytes;
+}
+
+void gpu_count_units(gpu_backend *backend, int32_t dtype) {
+    backend->compute_dtype = dtype;
 }
 
 /* ---- planning ---- */
@@ -231,6 +237,7 @@ sf_status gpu_cost(const sf_op_call *call, sf_op_cost *cost) {
     gpu_backend counting = {
         .mode = GPU_COUNTS,
         .abilities = *gpu_driver_abilities(NULL),
+        .compute_dtype = SF_F32,
     };
     uint64_t bytes = bytes_of(call->output);
     for (uint32_t i = 0; i < call->n_inputs; i++)
@@ -238,5 +245,7 @@ sf_status gpu_cost(const sf_op_call *call, sf_op_cost *cost) {
     sf_status status = find_entry(call->op)->run(&counting, call);
     cost->n_launches = (uint32_t)counting.counters.n_launches;
     cost->n_bytes = bytes + counting.scratch_bytes;
+    if (cost->struct_size >= offsetof(sf_op_cost, compute_dtype) + sizeof cost->compute_dtype)
+        cost->compute_dtype = counting.compute_dtype;
     return status;
 }

@@ -37,6 +37,7 @@ typedef struct gpu_backend {
     gpu_abilities abilities;
     sf_backend_counters counters;
     uint64_t scratch_bytes; /* that gpu_count_bytes() told */
+    int32_t compute_dtype;  /* that gpu_count_units() told; else SF_F32 */
     unsigned char *staging; /* owned */
     size_t staged;          /* bytes in use since the last synchronize */
 } gpu_backend;
@@ -81,6 +82,10 @@ sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product);
 /* Bytes that the call moves beside its inputs and its output, for plans of time: what goes to scratch
  * memory and comes back. */
 void gpu_count_bytes(gpu_backend *backend, uint64_t bytes);
+
+/* Likewise: the call's products are of such a type (sf_dtype), by matrix units. A product of the library
+ * tells it by itself. */
+void gpu_count_units(gpu_backend *backend, int32_t dtype);
 
 /* ---- operands ---- */
 

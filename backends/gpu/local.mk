@@ -34,6 +34,8 @@ GPU_SHARED += backends/gpu/winograd.h
 # Each GPU_SOURCE line of kernels.def, and what they include.
 GPU_KERNEL_TEXTS =
 GPU_KERNEL_TEXTS += backends/gpu/kernels/attention.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/attention_bf16.cl
+GPU_KERNEL_TEXTS += backends/gpu/kernels/attention_f16.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/binary.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/cast.cl
 GPU_KERNEL_TEXTS += backends/gpu/kernels/convolution.cl
@@ -57,6 +59,7 @@ GPU_KERNEL_TEXTS += backends/gpu/kernels/winograd.cl
 GPU_KERNEL_INCLUDES =
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/activation.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/attention.h
+GPU_KERNEL_INCLUDES += backends/gpu/kernels/attention_halves.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/binary.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/cast.h
 GPU_KERNEL_INCLUDES += backends/gpu/kernels/convolution.h

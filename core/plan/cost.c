@@ -20,7 +20,10 @@ static uint64_t operand_bytes(const sf_plan_step *step) {
 /* As the backend says; without its word one launch. */
 static sf_status ask(const sf_plan *plan, const sf_step *step, sf_step_cost *cost) {
     const sf_op_entry *entry = &plan->backends[step->side]->entries[step->op];
-    sf_op_cost told = {.struct_size = sizeof told, .n_launches = 1, .n_bytes = cost->n_bytes};
+    sf_op_cost told = {.struct_size = sizeof told,
+                       .n_launches = 1,
+                       .n_bytes = cost->n_bytes,
+                       .compute_dtype = step->call.output->dtype};
     if (entry->cost) {
         sf_status status = entry->cost(&step->call, &told);
         if (status != SF_OK)
@@ -29,6 +32,7 @@ static sf_status ask(const sf_plan *plan, const sf_step *step, sf_step_cost *cos
     }
     cost->n_launches = told.n_launches;
     cost->n_bytes = told.n_bytes;
+    cost->is_in_f32 = told.compute_dtype == SF_F32;
     return SF_OK;
 }
 
@@ -51,7 +55,9 @@ sf_status sf_plan_step_cost(const sf_plan *plan, size_t index, sf_step_cost *cos
 double sf_cost_seconds(const sf_step_cost *cost, const sf_device_speed *speed, sf_limit *limit) {
     double launching = cost->n_launches * speed->seconds_per_launch;
     double moving = (double)cost->n_bytes / speed->bytes_per_second;
-    double computing = cost->flops / speed->flops_per_second;
+    bool is_slower = cost->is_in_f32 && speed->f32_flops_per_second > 0;
+    double computing =
+        cost->flops / (is_slower ? speed->f32_flops_per_second : speed->flops_per_second);
     double longer = moving > computing ? moving : computing;
     *limit = launching > longer    ? SF_LIMIT_LAUNCH
              : moving >= computing ? SF_LIMIT_MEMORY

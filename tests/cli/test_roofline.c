@@ -129,13 +129,13 @@ END_TEST
 /* Peaks by precision, settings after a name. */
 static const struct {
     const char *device, *precision;
-    double peak, bandwidth, launch;
+    double peak, f32_peak, bandwidth, launch;
 } devices[] = {
-    {"rtx-4090", "f32", 82.6e12, 1008e9, 3e-6},
-    {"rtx-4090", "f16", 165.2e12, 1008e9, 3e-6},
-    {"a100,launch=10u", "bf16", 312e12, 2039e9, 10e-6},
-    {"rx-7900-xtx,peak=1e12,bandwidth=5.5G", "f16", 1e12, 5.5e9, 3e-6},
-    {"bandwidth=1000M,peak=2000k", "f16", 2e6, 1e9, 3e-6},
+    {"rtx-4090", "f32", 82.6e12, 82.6e12, 1008e9, 3e-6},
+    {"rtx-4090", "f16", 165.2e12, 82.6e12, 1008e9, 3e-6},
+    {"a100,launch=10u", "bf16", 312e12, 19.5e12, 2039e9, 10e-6},
+    {"rx-7900-xtx,peak=1e12,bandwidth=5.5G", "f16", 1e12, 1e12, 5.5e9, 3e-6},
+    {"bandwidth=1000M,peak=2000k", "f16", 2e6, 2e6, 1e9, 3e-6},
 };
 
 START_TEST(devices_are_read) {
@@ -144,6 +144,7 @@ START_TEST(devices_are_read) {
           devices[_i].precision, "--size=64", "--dtype=f16");
     const json_t *device = json_object_get(json_object_get(result, "roofline"), "device");
     ck_assert_double_eq_tol(cli_real(device, "flop_per_s"), devices[_i].peak, 1);
+    ck_assert_double_eq_tol(cli_real(device, "f32_flop_per_s"), devices[_i].f32_peak, 1);
     ck_assert_double_eq_tol(cli_real(device, "bytes_per_s"), devices[_i].bandwidth, 1);
     ck_assert_double_eq_tol(cli_real(device, "launch_seconds"), devices[_i].launch, 1e-12);
     ck_assert_str_eq(cli_text(result, "weights"), "f16");
@@ -224,6 +225,41 @@ START_TEST(launches_of_an_evaluation) {
 }
 END_TEST
 
+/* ---- whose peak it is ---- */
+
+/* What is computed in f32 does not have the peak of matrix units, whatever the tensors' types. */
+static const struct {
+    const char *backend, *precision;
+    bool in_f32; /* attention */
+} computed[] = {{"reference", "f32", true}, {"reference", "f16", false}, {"opencl", "f16", true},
+                {"opencl", "bf16", true},   {"cuda", "f32", true},       {"cuda", "f16", false},
+                {"cuda", "bf16", false}};
+
+START_TEST(what_is_computed_in_f32) {
+    json_t *result, *row;
+    size_t index;
+    double seconds = 0, flops = 0, f32_flops = 0;
+    if (!is_built(computed[_i].backend)) {
+        printf("cli_roofline: %s is not built, a test is left out\n", computed[_i].backend);
+        return;
+    }
+    bench(result, "-m", "sd15", "-b", computed[_i].backend, "--precision", computed[_i].precision,
+          "--size=512", "--roofline=a100,bandwidth=1000000T,launch=1e-12");
+    const json_t *roofline = json_object_get(result, "roofline");
+    json_array_foreach(json_object_get(roofline, "ops"), index, row) {
+        f32_flops += cli_real(row, "f32_flop");
+        if (strcmp(cli_text(row, "op"), "attention") != 0)
+            continue;
+        seconds = cli_real(row, "seconds");
+        flops = cli_real(row, "flop");
+        ck_assert(cli_real(row, "f32_flop") == (computed[_i].in_f32 ? flops : 0));
+    }
+    ck_assert(flops > 0 && near(seconds * (computed[_i].in_f32 ? 19.5 : 312) * 1e12, flops));
+    ck_assert(near(f32_flops, cli_real(roofline, "f32_flop")));
+    json_decref(result);
+}
+END_TEST
+
 /* ---- a run on a device ---- */
 
 /* Whether `sfumato backends` says so, if it lists the plugin at all. */
@@ -277,6 +313,7 @@ Suite *suite_cli_roofline(void) {
     tcase_add_test(tcase, for_people);
     tcase_add_test(tcase, what_is_refused);
     tcase_add_loop_test(tcase, launches_of_an_evaluation, 0, sizeof budgets / sizeof *budgets);
+    tcase_add_loop_test(tcase, what_is_computed_in_f32, 0, sizeof computed / sizeof *computed);
     tcase_add_loop_test(tcase, a_run_takes_what_was_planned, 0, 2);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);

@@ -108,6 +108,8 @@ static sf_status three_launches(const sf_op_call *call, sf_op_cost *cost) {
     ck_assert_int_eq(call->output->dims[1], 5);
     ck_assert_ptr_null(call->output->buffer);
     ck_assert_uint_ge(cost->struct_size, sizeof(sf_op_cost));
+    ck_assert_int_eq(cost->compute_dtype, call->output->dtype);
+    cost->compute_dtype = SF_BF16;
     cost->n_launches = 3;
     cost->n_bytes = 1000;
     return SF_OK;
@@ -126,6 +128,7 @@ START_TEST(a_backend_that_says_it) {
     ck_assert_uint_eq(cost.n_launches, 3);
     ck_assert_uint_eq(cost.n_bytes, 1000);
     ck_assert(cost.flops == 2 * 3 * 4 * 5);
+    ck_assert(!cost.is_in_f32); /* as the output is, had it not been said */
     sf_plan_free(plan);
     free(telling);
 }
@@ -194,7 +197,10 @@ START_TEST(settled_steps_say_so) {
 }
 END_TEST
 
-/* On a device of 100 operations and 10 bytes a second that takes half a second to launch something. */
+/*
+ * On a device of 100 operations, 50 in f32, and 10 bytes a second that takes half a second to launch
+ * something.
+ */
 static const struct {
     sf_step_cost cost;
     double seconds;
@@ -202,6 +208,7 @@ static const struct {
 } times[] = {
     {{.n_launches = 1, .n_bytes = 10, .flops = 300}, 0.5 + 3, SF_LIMIT_COMPUTE},
     {{.n_launches = 1, .n_bytes = 40, .flops = 300}, 0.5 + 4, SF_LIMIT_MEMORY},
+    {{.n_launches = 1, .n_bytes = 40, .flops = 300, .is_in_f32 = true}, 0.5 + 6, SF_LIMIT_COMPUTE},
     {{.n_launches = 9, .n_bytes = 40, .flops = 300}, 4.5 + 4, SF_LIMIT_LAUNCH},
     {{.n_launches = 0, .n_bytes = 30, .flops = 300}, 3, SF_LIMIT_MEMORY},
     {{.n_launches = 2, .n_bytes = 0, .flops = 0}, 1, SF_LIMIT_LAUNCH},
@@ -209,8 +216,10 @@ static const struct {
 };
 
 START_TEST(the_roofline) {
-    const sf_device_speed speed = {
-        .flops_per_second = 100, .bytes_per_second = 10, .seconds_per_launch = 0.5};
+    const sf_device_speed speed = {.flops_per_second = 100,
+                                   .f32_flops_per_second = 50,
+                                   .bytes_per_second = 10,
+                                   .seconds_per_launch = 0.5};
     sf_limit limit;
     sf_graph_free(graph);
     ck_assert_double_eq_tol(sf_cost_seconds(&times[_i].cost, &speed, &limit), times[_i].seconds,

@@ -60,7 +60,7 @@ static const struct {
     const char *name, *reason;
 } refused[] = {
     {"wrong_magic", "not a Sfumato plugin: its descriptor starts with 0x464c457f"},
-    {"other_major", "made for plugin ABI 2.7, this library has 1.2"},
+    {"other_major", "made for plugin ABI 2.7, this library has 1.3"},
     {"small_size", "its descriptor has 16 bytes"},
     {"truncated", "its descriptor claims"},
     {"one_byte", "its descriptor has 1 bytes"},

@@ -12,10 +12,16 @@
 /* Keys that are looked at together. */
 #define ATTENTION_KEYS 64
 
-/* Of [B, T, heads D]: elements between samples and between rows; columns lie side by side. */
+/* attention_halves.h: channels of a head, of keys and of values, at most. */
+#define ATTENTION_MOST_HALVES 256
+
+/*
+ * Of [B, T, heads D]: elements between samples and between rows; columns lie side by side. aligned: each
+ * head's rows begin at multiples of 16 bytes, and are such multiples long.
+ */
 typedef struct gpu_attention_matrix {
     gpu_uint sample, row;
-    gpu_int type;
+    gpu_int type, aligned;
 } gpu_attention_matrix;
 
 typedef struct gpu_attention_arguments {

@@ -30,6 +30,7 @@ typedef long gpu_long;
 typedef uchar gpu_byte;
 
 #define KERNEL(name)            __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void name
+#define KERNEL_TWICE(name)      KERNEL(name) /* so few registers that two groups run side by side */
 #define GLOBAL                  __global
 #define FUNCTION                static
 #define CONSTANT_TABLE          __constant
@@ -41,6 +42,7 @@ typedef uchar gpu_byte;
 #define BARRIER()               barrier(CLK_LOCAL_MEM_FENCE)
 #define f_exp(x)                exp(x)
 #define f_exp2(x)               exp2(x)
+#define f_exp2_fast(x)          exp2(x) /* to some 22 bits; 0 rather than a denormal number */
 #define f_log(x)                log(x)
 #define f_log1p(x)              log1p(x)
 #define f_sqrt(x)               sqrt(x)
@@ -68,7 +70,8 @@ typedef unsigned long long gpu_ulong;
 typedef long long gpu_long;
 typedef unsigned char gpu_byte;
 
-#define KERNEL(name) extern "C" __global__ __launch_bounds__(GROUP) void name
+#define KERNEL(name)       extern "C" __global__ __launch_bounds__(GROUP) void name
+#define KERNEL_TWICE(name) extern "C" __global__ __launch_bounds__(GROUP, 2) void name
 #define GLOBAL
 #define FUNCTION       static __device__ __forceinline__
 #define CONSTANT_TABLE static __constant__
@@ -81,6 +84,7 @@ typedef unsigned char gpu_byte;
 #define BARRIER()               __syncthreads()
 #define f_exp(x)                expf(x)
 #define f_exp2(x)               exp2f(x)
+#define f_exp2_fast(x)          exp2_approximate(x)
 #define f_log(x)                logf(x)
 #define f_log1p(x)              log1pf(x)
 #define f_sqrt(x)               sqrtf(x)
@@ -135,6 +139,11 @@ typedef int64_t gpu_long;
 
 #if defined(__CUDACC__)
 #define RESTRICT __restrict__
+FUNCTION float exp2_approximate(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
 #else
 #define RESTRICT restrict
 #endif

@@ -57,8 +57,21 @@ FUNCTION half_bits narrow_half(float value, const gpu_int type) {
     return type == GPU_F16 ? __half_as_ushort(__float2half_rn(value)) : bfloat_narrow(value);
 }
 
+FUNCTION float widen_half(gpu_uint bits, const gpu_int type) {
+    return type == GPU_F16 ? __half2float(__ushort_as_half((half_bits)bits)) : bfloat_widen(bits);
+}
+
 FUNCTION gpu_uint narrow_two(float first, float second, const gpu_int type) {
+#if __CUDA_ARCH__ >= 800
+    gpu_uint both;
+    if (type == GPU_F16)
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+    else
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+    return both;
+#else
     return narrow_half(first, type) | (gpu_uint)narrow_half(second, type) << 16;
+#endif
 }
 
 typedef struct fragment {
@@ -180,6 +193,11 @@ FUNCTION float widen_local(LOCAL_POINTER const half_bits *p, const gpu_int type)
     return type == GPU_F16 ? vload_half(0, (LOCAL_POINTER const half *)p) : bfloat_widen(*p);
 }
 
+FUNCTION float widen_half(gpu_uint bits, const gpu_int type) {
+    half_bits own = (half_bits)bits;
+    return type == GPU_F16 ? vload_half(0, (const half *)&own) : bfloat_widen(bits);
+}
+
 FUNCTION half_bits narrow_half(float value, const gpu_int type) {
     half_bits bits = (half_bits)bfloat_narrow(value);
     if (type == GPU_F16)
@@ -213,6 +231,7 @@ FUNCTION fragment take_other_columns(LOCAL_POINTER const half_bits *p, gpu_uint 
 FUNCTION fragment take_sums(const float *sums, LOCAL_POINTER half_bits *scratch,
                             const gpu_int type) {
     BARRIER();
+    UNROLL
     for (gpu_uint i = 0; i < WARP_SUMS; i++)
         scratch[SUM_ROW(LANE, i) * GPU_FRAGMENT + SUM_COLUMN(LANE, i)] = narrow_half(sums[i], type);
     BARRIER();
@@ -220,13 +239,17 @@ FUNCTION fragment take_sums(const float *sums, LOCAL_POINTER half_bits *scratch,
 }
 
 FUNCTION void multiply_add(float *sums, fragment a, fragment b, const gpu_int type) {
+    UNROLL
     for (gpu_uint k = 0; k < GPU_FRAGMENT; k++) {
         float rows[2], columns[4];
+        UNROLL
         for (gpu_uint i = 0; i < 2; i++)
             rows[i] = widen_local(a.p + SUM_ROW(LANE, 2 * i) * a.row_step + k * a.step, type);
+        UNROLL
         for (gpu_uint i = 0; i < 4; i++)
             columns[i] = widen_local(
                 b.p + SUM_COLUMN(LANE, i % 2 + i / 2 * 4) * b.row_step + k * b.step, type);
+        UNROLL
         for (gpu_uint i = 0; i < WARP_SUMS; i++)
             sums[i] = f_fma(rows[i / 2 % 2], columns[i % 2 + i / 4 * 2], sums[i]);
     }
