@@ -1,7 +1,7 @@
 # SF_CUDA: looks for what the cuda backend is built with: nvcc, and the headers of CUDA and cuBLAS.
 # Nothing of it is linked. --with-cuda=DIR names the toolkit, --without-cuda does without;
-# --with-cuda-arch=LIST ("80 90") has the kernels compiled for these architectures alone, which is
-# quicker. Sets sf_reason where something is missing, and
+# --with-cuda-arch=LIST ("80 90", native) has the kernels compiled for these architectures alone, which
+# is quicker. Sets sf_reason where something is missing, and
 #   NVCC, CUDA_CPPFLAGS     the compiler of kernels, where the headers are
 #   CUDA_CODES              nvcc's options for each architecture, and the newest as text for later ones
 #   CUDA_LEAST, CUDA_NEWEST the oldest architecture and the newest
@@ -14,7 +14,8 @@ AC_ARG_WITH([cuda],
 AC_ARG_WITH([cuda-arch],
             [AS_HELP_STRING([--with-cuda-arch=LIST],
                             [architectures that CUDA kernels are compiled for, such as
-                             "80 90" @<:@those from 75 on that nvcc knows@:>@])],
+                             "80 90", or native: of the GPUs that are here
+                             @<:@those from 75 on that nvcc knows@:>@])],
             [], [with_cuda_arch=])
 NVCC= CUDA_CPPFLAGS= CUDA_CODES= CUDA_LEAST= CUDA_NEWEST= CUDA_RUNPATH=
 AC_SUBST([NVCC])
@@ -53,11 +54,29 @@ AC_CHECK_HEADERS([cuda.h cublasLt.h], [],
 CPPFLAGS=$sf_saved_CPPFLAGS
 ])
 
+# Code for the GPUs that are here: of their architecture, or the next older one that is known. Without a
+# GPU there is nobody to be quick for, and one will do for tests.
+AC_DEFUN([_SF_CUDA_NATIVE], [
+with_cuda_arch=
+for sf_own in `nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
+    tr -cd '0-9\n' | sort -n -u`; do
+  sf_best=
+  for sf_arch in $sf_cuda_all; do
+    AS_CASE([" $sf_cuda_known"], [*" $sf_arch "*], [
+      AS_IF([test "$sf_arch" -le "$sf_own"], [sf_best=$sf_arch])])
+  done
+  AS_CASE([" $with_cuda_arch "], [*" $sf_best "*], [], [with_cuda_arch="$with_cuda_arch $sf_best"])
+done
+AS_IF([test -z "$with_cuda_arch"], [with_cuda_arch=80])
+])
+
 AC_DEFUN([_SF_CUDA_CODES], [
 AC_MSG_CHECKING([which architectures $NVCC knows])
 sf_cuda_known=`"$NVCC" --list-gpu-code 2>/dev/null | sed -n 's/^sm_\(@<:@0-9@:>@*\)$/\1/p' | tr '\n' ' '`
+sf_cuda_all="75 80 86 89 90 100 120"
+AS_IF([test "x$with_cuda_arch" = xnative], [_SF_CUDA_NATIVE])
 CUDA_NEWEST=
-for sf_arch in ${with_cuda_arch:-75 80 86 89 90 100 120}; do
+for sf_arch in ${with_cuda_arch:-$sf_cuda_all}; do
   AS_CASE([" $sf_cuda_known"], [*" $sf_arch "*], [
     CUDA_LEAST=${CUDA_LEAST:-$sf_arch}
     CUDA_CODES="$CUDA_CODES -gencode arch=compute_$sf_arch,code=sm_$sf_arch"
