@@ -164,6 +164,7 @@ UNROLL
         }
 }
 
+/* What comes in while a block of 16 channels is multiplied is the next one. */
 FUNCTION void add_up(GLOBAL const gpu_byte *x, GLOBAL const gpu_byte *weight,
                      const gpu_convolution_halves_arguments *h, tile_place tile,
                      LOCAL_POINTER half_bits *memory, float *sums, const gpu_uint warps,
@@ -179,26 +180,22 @@ FUNCTION void add_up(GLOBAL const gpu_byte *x, GLOBAL const gpu_byte *weight,
     uint4 held[MOST_WEIGHT_EIGHTS];
     find_pixels(h, tile, pixels);
     clear_fragments(sums, down * across);
-    if (n_blocks) {
-        bring_patch(memory, x, h, pixels, 0);
-        hold_weights(held, weight, h, tile.filter, 0, count);
-    }
-    close_copies();
-    for (gpu_uint block = 0; block < n_blocks; block++) {
-        LOCAL_POINTER half_bits *patch = memory + block % 2 * PATCH_HALVES;
+UNROLL
+    for (gpu_uint i = 0; i < WEIGHT_EIGHTS(count); i++)
+        held[i].x = held[i].y = held[i].z = held[i].w = 0;
+    for (gpu_uint block = 0; block <= n_blocks; block++) {
         BARRIER();
         put_weights(weights, held, count);
         WAIT_COPIES(0);
         BARRIER();
-        if (block + 1 < n_blocks) {
-            bring_patch(memory + (block + 1) % 2 * PATCH_HALVES, x, h, pixels,
-                        (block + 1) * CHANNELS);
-            hold_weights(held, weight, h, tile.filter, (block + 1) * CHANNELS, count);
+        if (block < n_blocks) {
+            bring_patch(memory + block % 2 * PATCH_HALVES, x, h, pixels, block * CHANNELS);
+            hold_weights(held, weight, h, tile.filter, block * CHANNELS, count);
         }
         close_copies();
-        if (tile.filter + filter < c->filters) /* for all of the warp alike */
-            add_channels(sums, patch + row * PITCH, weights + filter * FILTER_PITCH, h, down,
-                         across, type);
+        if (block && tile.filter + filter < c->filters) /* for all of the warp alike */
+            add_channels(sums, memory + (block + 1) % 2 * PATCH_HALVES + row * PITCH,
+                         weights + filter * FILTER_PITCH, h, down, across, type);
     }
 }
 

@@ -89,24 +89,24 @@ FUNCTION void bring_step(LOCAL_POINTER half_bits *stages, const matrix_part *a,
     close_copies();
 }
 
-/* sums = the products of the warp's rows of a and of b */
+/* sums = the products of the warp's rows of a and of b; what a step brings is multiplied some steps later */
 FUNCTION void add_up(const matrix_part *a, const matrix_part *b, LOCAL_POINTER half_bits *stages,
                      float *sums, const gpu_uint down, const gpu_uint across, const gpu_int type) {
     gpu_uint warp = LOCAL_ID / GPU_WARP, row = warp / WARPS_ACROSS * down * GPU_FRAGMENT;
     gpu_uint column = warp % WARPS_ACROSS * across * GPU_FRAGMENT;
+    gpu_uint n_steps = (a->k + DEPTH - 1) / DEPTH;
     bool has_columns = b->first + (b->gated ? column / 2 : column) < b->n_rows; /* the warp */
     clear_fragments(sums, down * across);
-    for (gpu_uint step = 0; step + 1 < N_STAGES(down); step++)
-        bring_step(stages, a, b, step, down, across);
-    for (gpu_uint step = 0; step * DEPTH < a->k; step++) {
-        LOCAL_POINTER const half_bits *from = stages + step % N_STAGES(down) * STAGE(down, across);
+    for (gpu_uint step = 0; step < n_steps + N_STAGES(down) - 1; step++) {
+        LOCAL_POINTER const half_bits *from =
+            stages + (step + 1) % N_STAGES(down) * STAGE(down, across);
         if (down == GPU_LARGE_DOWN)
             WAIT_COPIES(LARGE_STAGES - 2);
         else
             WAIT_COPIES(SMALL_STAGES - 2);
         BARRIER();
-        bring_step(stages, a, b, step + N_STAGES(down) - 1, down, across);
-        if (has_columns)
+        bring_step(stages, a, b, step, down, across);
+        if (has_columns && step + 1 >= N_STAGES(down))
             add_step(sums, from + row * PITCH, from + (ROWS(down) + column) * PITCH, down, across,
                      type);
     }

@@ -96,18 +96,20 @@ FUNCTION void finish_rows(GLOBAL const gpu_byte *bias, GLOBAL const gpu_byte *re
         LOCAL_POINTER const float *from = sums + row * SUMS_PITCH(across) + own;
         if (row >= at.n_rows || column >= at.n)
             continue;
-        float first = finished_number(bias, residual, e, at, from, width, column, i);
-        if (column + 1 == at.n) {
-            store(y, e.y_type, i, first);
+        float numbers[2];
+        bool is_last = column + 1 == at.n;
+UNROLL
+        for (gpu_uint j = 0; j < 2; j++)
+            numbers[j] = j && is_last ? 0.0f
+                                      : finished_number(bias, residual, e, at, from + j, width,
+                                                        column + j, i + j);
+        if (at.in_pairs) {
+            ((GLOBAL gpu_uint *)y)[i / 2] = narrow_two(numbers[0], numbers[1], e.y_type);
             continue;
         }
-        float second = finished_number(bias, residual, e, at, from + 1, width, column + 1, i + 1);
-        if (at.in_pairs) {
-            ((GLOBAL gpu_uint *)y)[i / 2] = narrow_two(first, second, e.y_type);
-        } else {
-            store(y, e.y_type, i, first);
-            store(y, e.y_type, i + 1, second);
-        }
+        store(y, e.y_type, i, numbers[0]);
+        if (!is_last)
+            store(y, e.y_type, i + 1, numbers[1]);
     }
 }
 
