@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "backends/gpu/kernels/warp_tile.h"
+
 /* ---- the entries ---- */
 
 #define GPU_OP(name) extern const sf_op_entry gpu_##name;
@@ -197,8 +199,10 @@ sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product) {
 }
 
 bool gpu_has_units(const gpu_backend *backend, int32_t dtype) {
-    return (dtype == SF_F16 && backend->abilities.units_f16) ||
-           (dtype == SF_BF16 && backend->abilities.units_bf16);
+    const gpu_abilities *abilities = &backend->abilities;
+    return abilities->group_size >= GPU_LEAST_WARPS_GROUP &&
+           ((dtype == SF_F16 && abilities->units_f16) ||
+            (dtype == SF_BF16 && abilities->units_bf16));
 }
 
 void gpu_count_bytes(gpu_backend *backend, uint64_t bytes) {

@@ -77,7 +77,7 @@ sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const 
 bool gpu_library_takes(gpu_backend *backend, const gpu_product *product);
 sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product);
 
-/* Whether the device has matrix units for products of the type. */
+/* Whether the device has matrix units for products of the type, and groups of more than one warp. */
 bool gpu_has_units(const gpu_backend *backend, int32_t dtype);
 
 /*

@@ -9,7 +9,6 @@
  *      256   8 x 16, 64 filters  4 x 16, 64 filters
  *      128   4 x 16, 64          4 x 16, 32
  *       64   2 x 16, 64          2 x 16, 32
- *       32   2 x 16, 32          2 x 16, 16
  *
  * Local memory: 47.1 KiB, half of it two patches of any stride or dilation that fits.
  */
@@ -32,7 +31,7 @@
 #define PATCH_EIGHTS          ((2 * GPU_MOST_PATCH + GROUP - 1) / GROUP)
 #define LANES_A_FILTER(count) (GROUP / (count))
 #define WEIGHT_EIGHTS(count)  ((RUN / 8 + LANES_A_FILTER(count) - 1) / LANES_A_FILTER(count))
-#define MOST_WEIGHT_EIGHTS    WEIGHT_EIGHTS(GROUP >= 64 ? MOST_FILTERS : MOST_FILTERS / 2)
+#define MOST_WEIGHT_EIGHTS    WEIGHT_EIGHTS(MOST_FILTERS)
 #define OUTSIDE               0xffffffffu
 
 typedef struct tile_place {

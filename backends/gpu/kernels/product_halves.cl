@@ -9,7 +9,6 @@
  *      256   128 x 128    64 x 64     40 KiB
  *      128   128 x  64    64 x 32     30 KiB
  *       64    64 x  64    32 x 32     20 KiB
- *       32    64 x  32    32 x 16     15 KiB
  */
 #include "backends/gpu/kernels/product_halves.h"
 

@@ -7,7 +7,8 @@
  *      256     2 x 4, 4 x 2
  *      128     2 x 2
  *       64     1 x 2
- *       32     1 x 1
+ *
+ * Groups of 32, a single warp, are not for them.
  *
  * When all is added up the sums go by way of local memory, so that neighbours finish numbers that lie side
  * by side, and the code which finishes one is there once.
@@ -19,9 +20,9 @@
 #include "backends/gpu/kernels/fragment.h"
 
 /* By the size of the group, for host and kernel. most: 4 or 2 */
-#define GPU_WARPS_ACROSS(group, most)                                                              \
-    ((group) >= 64 * (most) ? (most) : (group) >= 64 ? 2 : 1)
-#define GPU_WARPS_DOWN(group, most) ((group) / GPU_WARP / GPU_WARPS_ACROSS(group, most))
+#define GPU_LEAST_WARPS_GROUP         64
+#define GPU_WARPS_ACROSS(group, most) ((group) >= 64 * (most) ? (most) : 2)
+#define GPU_WARPS_DOWN(group, most)   ((group) / GPU_WARP / GPU_WARPS_ACROSS(group, most))
 
 /* Rows of a tile, and columns, of warps which have so many fragments down or across. */
 #define GPU_WARP_ROWS(group, most, down) (GPU_FRAGMENT * (down) * GPU_WARPS_DOWN(group, most))
