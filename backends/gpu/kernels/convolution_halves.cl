@@ -30,6 +30,7 @@
 /* Eights of numbers that a work-item brings in. */
 #define PATCH_EIGHTS          ((2 * GPU_MOST_PATCH + GROUP - 1) / GROUP)
 #define LANES_A_FILTER(count) (GROUP / (count))
+#define OWN_LANE(count)       (LOCAL_ID & (LANES_A_FILTER(count) - 1)) /* that is a power of two */
 #define WEIGHT_EIGHTS(count)  ((RUN / 8 + LANES_A_FILTER(count) - 1) / LANES_A_FILTER(count))
 #define MOST_WEIGHT_EIGHTS    WEIGHT_EIGHTS(MOST_FILTERS)
 #define OUTSIDE               0xffffffffu
@@ -41,12 +42,11 @@ typedef struct tile_place {
 FUNCTION tile_place find_place(const gpu_convolution_halves_arguments *h, const gpu_uint rows,
                                const gpu_uint filters) {
     tile_place tile;
-    gpu_uint i = GROUP_ID(0), rest = i / h->tiles_of_filters;
-    tile.filter = (i - rest * h->tiles_of_filters) * filters;
-    i = rest / h->tiles_across;
-    tile.column = (rest - i * h->tiles_across) * GPU_PATCH_ACROSS;
-    tile.image = i / h->tiles_down;
-    tile.row = (i - tile.image * h->tiles_down) * rows;
+    gpu_uint patch = GROUP_ID(0) / h->tiles_of_filters, stripe = patch / h->tiles_across;
+    tile.filter = (GROUP_ID(0) - patch * h->tiles_of_filters) * filters;
+    tile.column = (patch - stripe * h->tiles_across) * GPU_PATCH_ACROSS;
+    tile.image = stripe / h->tiles_down;
+    tile.row = (stripe - tile.image * h->tiles_down) * rows;
     return tile;
 }
 
@@ -109,7 +109,7 @@ FUNCTION void hold_weights(uint4 *held, GLOBAL const gpu_byte *weight,
     gpu_uint at = (filter * c->channels + channel) * ELEMENTS;
 UNROLL
     for (gpu_uint i = 0; i < WEIGHT_EIGHTS(count); i++) {
-        gpu_uint own = (i * LANES_A_FILTER(count) + LOCAL_ID % LANES_A_FILTER(count)) * 8;
+        gpu_uint own = (i * LANES_A_FILTER(count) + OWN_LANE(count)) * 8;
         GLOBAL const half_bits *p = (GLOBAL const half_bits *)weight;
         held[i].x = held[i].y = held[i].z = held[i].w = 0;
         if (own >= n || own >= RUN)
@@ -131,7 +131,7 @@ FUNCTION void put_weights(LOCAL_POINTER half_bits *weights, const uint4 *held,
     LOCAL_POINTER half_bits *to = weights + LOCAL_ID / LANES_A_FILTER(count) * FILTER_PITCH;
 UNROLL
     for (gpu_uint i = 0; i < WEIGHT_EIGHTS(count); i++) {
-        gpu_uint own = (i * LANES_A_FILTER(count) + LOCAL_ID % LANES_A_FILTER(count)) * 8;
+        gpu_uint own = (i * LANES_A_FILTER(count) + OWN_LANE(count)) * 8;
         if (own < RUN)
             *(LOCAL_POINTER uint4 *)(to + own) = held[i];
     }
@@ -210,10 +210,11 @@ FUNCTION void convolve(GLOBAL const gpu_byte *x, GLOBAL const gpu_byte *weight,
     add_up(x, weight, h, tile, memory, sums, warps, down, across, type);
 
     gpu_uint warp = LOCAL_ID / GPU_WARP;
-    gpu_uint row = tile.row + warp / warps_across * down, left = c->y_width - tile.column;
+    gpu_uint row = tile.row + warp / warps_across * down;
     LOCAL_POINTER float *own = (LOCAL_POINTER float *)memory + warp * SUMS_FLOATS(across);
     warp_rows at;
     at.column = tile.filter + warp % warps_across * across * GPU_FRAGMENT;
+    at.first = tile.column;
     at.n = c->filters;
     at.in_pairs = h->y_in_pairs;
     at.gated = 0;
@@ -223,7 +224,7 @@ UNROLL
         put_sums(own, sums + i * across * WARP_SUMS, across);
         BARRIER();
         at.row = (tile.image * c->y_height + row + i) * c->y_width + tile.column;
-        at.n_rows = row + i < c->y_height ? left : 0;
+        at.end = row + i < c->y_height ? c->y_width : 0;
         finish_rows(bias, residual, y, c->epilogue, at, own, across);
     }
 }

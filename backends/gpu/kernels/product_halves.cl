@@ -133,6 +133,7 @@ FUNCTION void multiply(GLOBAL const gpu_byte *a, GLOBAL const gpu_byte *b,
     gpu_uint width = GPU_FRAGMENT * across;
     warp_rows at;
     at.column = column + warp % WARPS_ACROSS * (h->gated ? width / 2 : width);
+    at.end = p->m;
     at.n = p->n;
     at.in_pairs = h->y_in_pairs;
     at.gated = h->gated;
@@ -143,7 +144,7 @@ UNROLL
         put_sums(own, sums + i * across * WARP_SUMS, across);
         BARRIER();
         at.row = batch * p->m + row;
-        at.n_rows = row < p->m ? p->m - row : 0;
+        at.first = row;
         finish_rows(bias, residual, y, p->epilogue, at, own, across);
         row += GPU_FRAGMENT;
     }

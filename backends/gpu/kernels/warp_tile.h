@@ -71,7 +71,8 @@ UNROLL
 
 /* Where a warp's 16 rows go in y [rows, n]. */
 typedef struct warp_rows {
-    gpu_uint row, n_rows; /* the first one; those that there are, at most 16 */
+    gpu_uint row;         /* of y, the first one */
+    gpu_uint first, end;  /* the same row as it is counted where they end */
     gpu_uint column, n;   /* the first one */
     gpu_int in_pairs;     /* y has a half type, and each two columns of it lie in 4 bytes */
     gpu_int gated;        /* columns are those of u, then as many of v: y = u gelu(v) */
@@ -92,10 +93,10 @@ FUNCTION void finish_rows(GLOBAL const gpu_byte *bias, GLOBAL const gpu_byte *re
                           LOCAL_POINTER const float *sums, const gpu_uint across) {
     gpu_uint width = at.gated ? GPU_FRAGMENT / 2 * across : GPU_FRAGMENT * across;
     for (gpu_uint two = LANE; two < GPU_FRAGMENT * width / 2; two += GPU_WARP) {
-        gpu_uint row = two / (width / 2), own = two % (width / 2) * 2;
+        gpu_uint row = 2 * two / width, own = 2 * two - row * width;
         gpu_uint column = at.column + own, i = (at.row + row) * at.n + column;
         LOCAL_POINTER const float *from = sums + row * SUMS_PITCH(across) + own;
-        if (row >= at.n_rows || column >= at.n)
+        if (at.first + row >= at.end || column >= at.n)
             continue;
         float numbers[2];
         bool is_last = column + 1 == at.n;
