@@ -24,10 +24,11 @@
 /* 3x3, one group; x and weight have the kernel's type, the weight is contiguous. */
 typedef struct gpu_convolution_halves_arguments {
     gpu_convolution_arguments convolution;
-    gpu_uint patch_width, patch_pixels;               /* of x, for a tile */
+    gpu_uint patch_width, patch_pixels;                  /* of x, for a tile */
     gpu_uint tiles_down, tiles_across, tiles_of_filters; /* the first two: of an image */
-    gpu_int x_in_eights, weight_in_eights; /* each 8 channels, or weights of a filter, at a multiple of 16 bytes */
-    gpu_int y_in_pairs;                    /* as in warp_rows */
+    /* each 8 channels, or weights of a filter, lie side by side, at a multiple of 16 bytes */
+    gpu_int x_in_eights, weight_in_eights;
+    gpu_int y_in_pairs; /* as in warp_rows */
 } gpu_convolution_halves_arguments;
 
 #endif

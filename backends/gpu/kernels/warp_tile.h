@@ -25,9 +25,9 @@
 #define GPU_WARPS_DOWN(group, most)   ((group) / GPU_WARP / GPU_WARPS_ACROSS(group, most))
 
 /* Rows of a tile, and columns, of warps which have so many fragments down or across. */
-#define GPU_WARP_ROWS(group, most, down) (GPU_FRAGMENT * (down) * GPU_WARPS_DOWN(group, most))
+#define GPU_WARP_ROWS(group, most, down) (GPU_WARPS_DOWN(group, most) * GPU_FRAGMENT * (down))
 #define GPU_WARP_COLUMNS(group, most, across)                                                      \
-    (GPU_FRAGMENT * (across) * GPU_WARPS_ACROSS(group, most))
+    (GPU_WARPS_ACROSS(group, most) * GPU_FRAGMENT * (across))
 
 #if defined(__OPENCL_VERSION__) || defined(__CUDACC__)
 
@@ -35,7 +35,7 @@
 #define IN_EIGHTS   __attribute__((aligned(16)))
 
 FUNCTION void clear_fragments(float *sums, const gpu_uint n) {
-UNROLL
+    UNROLL
     for (gpu_uint i = 0; i < n * WARP_SUMS; i++)
         sums[i] = 0.0f;
 }
@@ -44,10 +44,10 @@ UNROLL
 FUNCTION void add_fragments(float *sums, LOCAL_POINTER const half_bits *a, gpu_uint a_step,
                             gpu_uint a_pitch, const fragment *b, const gpu_uint down,
                             const gpu_uint across, const gpu_int type) {
-UNROLL
+    UNROLL
     for (gpu_uint i = 0; i < down; i++) {
         fragment rows = take_rows(a + i * a_step, a_pitch);
-UNROLL
+        UNROLL
         for (gpu_uint j = 0; j < across; j++)
             multiply_add(sums + (i * across + j) * WARP_SUMS, rows, b[j], type);
     }
@@ -56,26 +56,27 @@ UNROLL
 /* ---- finishing ---- */
 
 /* Sums [16, 16 across] of a warp in local memory; the pitch spreads rows over banks. */
-#define SUMS_PITCH(across)   (GPU_FRAGMENT * (across) + 8)
-#define SUMS_FLOATS(across)  (GPU_FRAGMENT * SUMS_PITCH(across))
-#define SUMS_HALVES(across)  (2 * N_WARPS * SUMS_FLOATS(across)) /* of all warps */
+#define SUMS_PITCH(across)  (GPU_FRAGMENT * (across) + 8)
+#define SUMS_FLOATS(across) (GPU_FRAGMENT * SUMS_PITCH(across))
 
 FUNCTION void put_sums(LOCAL_POINTER float *to, const float *sums, const gpu_uint across) {
-UNROLL
-    for (gpu_uint j = 0; j < across; j++)
-UNROLL
+    UNROLL
+    for (gpu_uint j = 0; j < across; j++) {
+        LOCAL_POINTER float *own = to + j * GPU_FRAGMENT;
+        UNROLL
         for (gpu_uint i = 0; i < WARP_SUMS; i++)
-            to[SUM_ROW(LANE, i) * SUMS_PITCH(across) + j * GPU_FRAGMENT + SUM_COLUMN(LANE, i)] =
+            own[SUM_ROW(LANE, i) * SUMS_PITCH(across) + SUM_COLUMN(LANE, i)] =
                 sums[j * WARP_SUMS + i];
+    }
 }
 
 /* Where a warp's 16 rows go in y [rows, n]. */
 typedef struct warp_rows {
-    gpu_uint row;         /* of y, the first one */
-    gpu_uint first, end;  /* the same row as it is counted where they end */
-    gpu_uint column, n;   /* the first one */
-    gpu_int in_pairs;     /* y has a half type, and each two columns of it lie in 4 bytes */
-    gpu_int gated;        /* columns are those of u, then as many of v: y = u gelu(v) */
+    gpu_uint row;        /* of y, the first one */
+    gpu_uint first, end; /* the same row as it is counted where they end */
+    gpu_uint column, n;  /* the first one */
+    gpu_int in_pairs;    /* y has a half type, and each two columns of it lie in 4 bytes */
+    gpu_int gated;       /* columns are those of u, then as many of v: y = u gelu(v) */
 } warp_rows;
 
 FUNCTION float finished_number(GLOBAL const gpu_byte *bias, GLOBAL const gpu_byte *residual,
@@ -100,7 +101,7 @@ FUNCTION void finish_rows(GLOBAL const gpu_byte *bias, GLOBAL const gpu_byte *re
             continue;
         float numbers[2];
         bool is_last = column + 1 == at.n;
-UNROLL
+        UNROLL
         for (gpu_uint j = 0; j < 2; j++)
             numbers[j] = j && is_last ? 0.0f
                                       : finished_number(bias, residual, e, at, from + j, width,
