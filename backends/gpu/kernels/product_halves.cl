@@ -53,7 +53,7 @@ UNROLL
         return;
     }
     for (gpu_uint i = LOCAL_ID; i < rows * DEPTH; i += GROUP) {
-        gpu_uint r = m->k_stride == 1 ? i / DEPTH : i % rows;
+        gpu_uint r = m->k_stride == 1 ? i / DEPTH : i & (rows - 1); /* a power of two */
         gpu_uint s = m->k_stride == 1 ? i % DEPTH : i / rows;
         gpu_uint at = find_row(m, r, run, &inside) + (k + s) * m->k_stride;
         tile[r * PITCH + s] =
