@@ -121,6 +121,7 @@ tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_moving.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_noise.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_opencl_pictures.c
 tests_check_sfumato_SOURCES += tests/backends/gpu/test_products.c
+tests_check_sfumato_SOURCES += tests/backends/gpu/test_units.c
 tests_check_sfumato_SOURCES += tests/bench/test_bench.c
 tests_check_sfumato_SOURCES += tests/build/test_install.c
 tests_check_sfumato_SOURCES += tests/build/test_library.c

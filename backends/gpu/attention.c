@@ -91,13 +91,11 @@ static gpu_attention_arguments arguments_of(const sf_op_call *call) {
     return a;
 }
 
-/* Whether a device with such abilities multiplies this by its matrix units. */
-static bool is_for_units(const gpu_abilities *abilities, const gpu_attention_arguments *a) {
-    bool has_units = a->q.type == GPU_F16    ? abilities->units_f16
-                     : a->q.type == GPU_BF16 ? abilities->units_bf16
-                                             : false;
-    return has_units && a->k.type == a->q.type && a->v.type == a->q.type &&
-           a->D <= ATTENTION_MOST_HALVES && a->E <= ATTENTION_MOST_HALVES;
+/* Whether the device multiplies this by its matrix units. */
+static bool is_for_units(const gpu_backend *b, const sf_op_call *call,
+                         const gpu_attention_arguments *a) {
+    return gpu_has_units(b, ref_input(call, 0)->dtype) && a->k.type == a->q.type &&
+           a->v.type == a->q.type && a->D <= ATTENTION_MOST_HALVES && a->E <= ATTENTION_MOST_HALVES;
 }
 
 /* Sets how many tiles of n_queries there are; blocks: of the values' channels. */
@@ -133,8 +131,8 @@ static sf_status run_attention(void *backend, const sf_op_call *call) {
     gpu_backend *b = backend;
     gpu_attention_arguments a = arguments_of(call);
     gpu_grid grid;
-    gpu_kernel kernel = is_for_units(&b->abilities, &a) ? choose_halves(b, call, &a, &grid)
-                                                        : choose_any(b, call, &a, &grid);
+    gpu_kernel kernel = is_for_units(b, call, &a) ? choose_halves(b, call, &a, &grid)
+                                                  : choose_any(b, call, &a, &grid);
     gpu_place q = gpu_place_of(ref_input(call, 0));
     const gpu_place places[] = {
         q, gpu_place_of(ref_input(call, 1)), gpu_place_of(ref_input(call, 2)),

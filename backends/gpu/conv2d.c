@@ -1,6 +1,6 @@
 /*
- * conv2d: a 1x1 convolution is a product, half types go to the library, a large 3x3 one goes by Winograd's
- * transforms; others gather what they multiply on the way, in tiles, or output by output where groups have
+ * conv2d: a 1x1 convolution is a product, half types go to matrix units, by a kernel of ours or by the
+ * library, a large 3x3 one goes by Winograd's transforms; others gather what they multiply on the way, in tiles, or output by output where groups have
  * few filters.
  */
 #include "backends/gpu/convolution.h"
@@ -104,6 +104,8 @@ static uint64_t workspace(const sf_op_call *call) {
 static sf_status run(void *backend, const sf_op_call *call) {
     if (is_pointwise(call))
         return run_pointwise(backend, call);
+    if (gpu_convolution_halves_is_taken(backend, call))
+        return gpu_convolution_halves_run(backend, call);
     if (gpu_unfold_applies(call) && gpu_unfold_is_taken(backend, call))
         return gpu_unfold_run(backend, call);
     return gpu_winograd_applies(call) ? gpu_winograd_run(backend, call)

@@ -203,6 +203,11 @@ sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product) {
     return gpu_driver_multiply(backend->device, product);
 }
 
+bool gpu_has_units(const gpu_backend *backend, int32_t dtype) {
+    const gpu_abilities *abilities = &backend->abilities;
+    return (dtype == SF_F16 && abilities->units_f16) || (dtype == SF_BF16 && abilities->units_bf16);
+}
+
 void gpu_count_bytes(gpu_backend *backend, uint64_t bytes) {
     backend->scratch_bytes += bytes;
 }

@@ -79,6 +79,15 @@ sf_status gpu_run(gpu_backend *backend, gpu_kernel kernel, gpu_grid grid, const 
 bool gpu_library_takes(gpu_backend *backend, const gpu_product *product);
 sf_status gpu_run_product(gpu_backend *backend, const gpu_product *product);
 
+/* Whether the device has matrix units for products of the type. */
+bool gpu_has_units(const gpu_backend *backend, int32_t dtype);
+
+/*
+ * Tiles of matrix units from which on a large device is full; with fewer, long sums are better divided,
+ * which the library does.
+ */
+#define GPU_FILLING_TILES 96
+
 /* Bytes that the call moves beside its inputs and its output, for plans of time: what goes to scratch
  * memory and comes back. */
 void gpu_count_bytes(gpu_backend *backend, uint64_t bytes);

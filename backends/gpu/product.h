@@ -6,7 +6,7 @@
 #define SF_BACKENDS_GPU_PRODUCT_HOST_H
 
 #include "backends/gpu/gpu.h"
-#include "backends/gpu/kernels/epilogue.h"
+#include "backends/gpu/kernels/product.h"
 
 /* One of the factors: a [batch, m, k] or b [batch, n, k]. Strides in elements, 0 repeats. */
 typedef struct gpu_factor {
@@ -52,5 +52,14 @@ sf_status gpu_product_run(gpu_backend *backend, const gpu_factors *factors);
 
 /* y = u gelu(v), u and v the halves of a b^T + bias [m, 2n]; b not batched. */
 sf_status gpu_product_geglu_run(gpu_backend *backend, const gpu_factors *factors);
+
+/* In tiles of so many rows and columns of y. */
+gpu_product_arguments gpu_product_arguments_of(const gpu_factors *factors, uint32_t rows,
+                                               uint32_t columns);
+gpu_grid gpu_product_grid(const gpu_factors *factors, const gpu_product_arguments *arguments);
+
+/* By our kernel for matrix units; gated as gpu_product_geglu_run(). */
+bool gpu_product_halves_applies(const gpu_backend *backend, const gpu_factors *factors);
+sf_status gpu_product_halves_run(gpu_backend *backend, const gpu_factors *factors, bool gated);
 
 #endif

@@ -204,7 +204,8 @@ static const struct {
     {"sd15", "reference", "f16", "1", 462},  {"sd15", "reference", "f16", "2", 462},
     {"sdxl", "reference", "f16", "1", 1228}, {"sd15", "opencl", "f16", "1", 400},
     {"sd15", "opencl", "f16", "2", 400},     {"sd15", "opencl", "f32", "1", 400},
-    {"sd15", "cuda", "f32", "1", 400},       {"sd15", "cuda", "f16", "1", 437},
+    {"sd15", "cuda", "f32", "1", 400},       {"sd15", "cuda", "f16", "1", 393},
+    {"sd15", "cuda", "f16", "2", 381},       {"sd15", "cuda", "bf16", "1", 393},
 };
 
 START_TEST(launches_of_an_evaluation) {

@@ -161,10 +161,15 @@ static void check_half(sf_dtype compute, bool emoji, double least) {
     }
 }
 
+/* GPUs round sums in other places than the host, and one random model amplifies that. */
+static double least_of_random_f16(void) {
+    return strcmp(backend, "opencl") == 0 || strcmp(backend, "cuda") == 0 ? 0.999 : 0.9999;
+}
+
 START_TEST(f16_activations) {
     open_backend(_i);
     check_half(SF_F16, true, 0.9999);
-    check_half(SF_F16, false, 0.9999);
+    check_half(SF_F16, false, least_of_random_f16());
     test_context_free(ctx);
 }
 END_TEST
@@ -180,8 +185,7 @@ END_TEST
 START_TEST(half_activations_on_opencl) {
     open_opencl();
     check_half(_i ? SF_BF16 : SF_F16, true, 0.9999);
-    /* Sums are rounded in other places than on the host, and one random model amplifies that. */
-    check_half(_i ? SF_BF16 : SF_F16, false, _i ? 0.99 : 0.999);
+    check_half(_i ? SF_BF16 : SF_F16, false, _i ? 0.99 : least_of_random_f16());
     test_context_free(ctx);
 }
 END_TEST

@@ -15,6 +15,9 @@
  * read and written through load() and store() and computed with in f32. Their type is an argument and
  * the same for all work-items, so choosing by it costs a GPU next to nothing and no variants are needed.
  *
+ * KERNEL_TWICE is for kernels with many numbers of their own, of which a multiprocessor has two groups at a
+ * time: the compiler need not save registers for more.
+ *
  * Arguments are a number of buffers, each an address and an offset in bytes (OpenCL has no pointers into
  * buffers before the kernel runs), then one struct, which host and kernel share: kernels/SOURCE.h.
  */
@@ -30,7 +33,7 @@ typedef long gpu_long;
 typedef uchar gpu_byte;
 
 #define KERNEL(name)            __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void name
-#define KERNEL_TWICE(name)      KERNEL(name) /* so few registers that two groups run side by side */
+#define KERNEL_TWICE(name)      KERNEL(name)
 #define GLOBAL                  __global
 #define FUNCTION                static
 #define CONSTANT_TABLE          __constant

@@ -23,14 +23,18 @@ FUNCTION float add_bias(GLOBAL const gpu_byte *bias, gpu_epilogue e, gpu_uint co
     return e.bias_type == GPU_ABSENT ? sum : sum + load(bias, e.bias_type, column * e.bias_stride);
 }
 
-/* Element i of y, in column `column`. The residual may be y itself. */
+/* What becomes of a sum that is element i of y, in column `column`. */
+FUNCTION float finished_sum(GLOBAL const gpu_byte *bias, GLOBAL const gpu_byte *residual,
+                            gpu_epilogue e, gpu_uint column, gpu_uint i, float sum) {
+    float value = activate(e.function, add_bias(bias, e, column, sum));
+    return e.residual_type == GPU_ABSENT ? value : value + load(residual, e.residual_type, i);
+}
+
+/* The residual may be y itself. */
 FUNCTION void finish_sum(GLOBAL const gpu_byte *bias, GLOBAL const gpu_byte *residual,
                          GLOBAL gpu_byte *y, gpu_epilogue e, gpu_uint column, gpu_uint i,
                          float sum) {
-    float value = activate(e.function, add_bias(bias, e, column, sum));
-    if (e.residual_type != GPU_ABSENT)
-        value += load(residual, e.residual_type, i);
-    store(y, e.y_type, i, value);
+    store(y, e.y_type, i, finished_sum(bias, residual, e, column, i, sum));
 }
 
 #endif

@@ -41,6 +41,10 @@
 #define LANE_TURNED_ROW(lane)    ((lane) % 16)
 #define LANE_TURNED_COLUMN(lane) ((lane) / 16 * 8)
 
+/* The first of the two neighbours of b that register i of a work-item holds. */
+#define PAIR_ROW(lane, i)    ((lane) / 4 + (i) / 2 * 8)
+#define PAIR_COLUMN(lane, i) ((lane) % 4 * 2 + (i) % 2 * 8)
+
 #if defined(__OPENCL_VERSION__) || defined(__CUDACC__)
 
 typedef unsigned short half_bits;
@@ -106,6 +110,17 @@ FUNCTION fragment take_other_columns(const half_bits *p, gpu_uint pitch) {
                  : "=r"(f.x[0]), "=r"(f.x[1]), "=r"(f.x[2]), "=r"(f.x[3])
                  : "r"(local_address(p + LANE_TURNED_ROW(LANE) * pitch + LANE_TURNED_COLUMN(LANE)))
                  : "memory");
+    return f;
+}
+
+/* Of b, whose columns are `step` numbers apart; read one by one, from any place. */
+FUNCTION fragment take_spread_rows(const half_bits *p, gpu_uint pitch, gpu_uint step) {
+    fragment f;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const half_bits *two = p + PAIR_ROW(LANE, i) * pitch + PAIR_COLUMN(LANE, i) * step;
+        f.x[i] = two[0] | (gpu_uint)two[step] << 16;
+    }
     return f;
 }
 
@@ -225,6 +240,12 @@ FUNCTION fragment take_other_rows(LOCAL_POINTER const half_bits *p, gpu_uint pit
 
 FUNCTION fragment take_other_columns(LOCAL_POINTER const half_bits *p, gpu_uint pitch) {
     fragment f = {p, 1, pitch};
+    return f;
+}
+
+FUNCTION fragment take_spread_rows(LOCAL_POINTER const half_bits *p, gpu_uint pitch,
+                                   gpu_uint step) {
+    fragment f = {p, pitch, step};
     return f;
 }
 

@@ -157,12 +157,26 @@ START_TEST(neighbours_share_rows) {
 }
 END_TEST
 
+/* take_spread_rows(): the registers that take_other_rows() would load. */
+START_TEST(pairs_are_other_rows) {
+    int matrix[16][PITCH];
+    fill(matrix, 4);
+    registers loaded = load_matrices(matrix, name_other_row, false);
+    for (int lane = 0; lane < LANES; lane++)
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 2; j++)
+                ck_assert_int_eq(loaded.two[lane][i][j],
+                                 matrix[PAIR_ROW(lane, i)][PAIR_COLUMN(lane, i) + j]);
+}
+END_TEST
+
 Suite *suite_backends_gpu_fragment(void) {
     Suite *suite = suite_create("backends_gpu_fragment");
     TCase *tcase = tcase_create("layout");
     tcase_add_loop_test(tcase, units_multiply_what_lanes_name, 0,
                         sizeof products / sizeof *products);
     tcase_add_test(tcase, sums_are_rows);
+    tcase_add_test(tcase, pairs_are_other_rows);
     tcase_add_test(tcase, neighbours_share_rows);
     suite_add_tcase(suite, tcase);
     return suite;
