@@ -176,7 +176,7 @@ START_TEST(attention_of_any_shape_is_one_launch) {
 }
 END_TEST
 
-static const char *const units_group_sizes[] = {"256", "128", "64", "32"};
+static const char *const units_group_sizes[] = {"256", "64"};
 #define N_UNITS_GROUPS ((int)(sizeof units_group_sizes / sizeof *units_group_sizes))
 
 /* f16 in one group, bf16 in the next: what a type differs in is not what a group does. */

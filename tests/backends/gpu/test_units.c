@@ -21,7 +21,7 @@ Suite *suite_backends_gpu_units(void);
 #define N_DRAWN 24      /* of each op, for each size of groups */
 #define LARGE   1000000 /* seeds from here on are of large tiles */
 
-static const char *const group_sizes[] = {"256", "128", "64"};
+static const char *const group_sizes[] = {"256", "64"};
 #define N_SIZES ((int)(sizeof group_sizes / sizeof *group_sizes))
 
 #define PICK(random, array)                                                                        \
