@@ -77,8 +77,7 @@ static int is_whole(const unsigned char *canary) {
     return 1;
 }
 
-/* The bytes start .. start + count - 1 of a buffer, NULL (and counted) if they are not all in it.
- */
+/* The bytes start .. start + count - 1 of a buffer, NULL (and counted) if they are not all in it. */
 static unsigned char *reach(backend *b, void *handle, uint64_t start, uint64_t count) {
     if (b->has_host_memory)
         return (unsigned char *)handle + start;
@@ -337,7 +336,8 @@ static void compute_copy(backend *b, const sf_op_call *call) {
                x + (uint64_t)locate(call->output, &call->inputs[0], i) * bytes, (size_t)bytes);
 }
 
-static void compute_pair(backend *b, const sf_op_call *call, int multiplies) {
+static void compute_pair(backend *b, const sf_op_call *call) {
+    int multiplies = strcmp(call->op, "multiply") == 0;
     const float *p = (const float *)operand(b, &call->inputs[0]);
     const float *q = (const float *)operand(b, &call->inputs[1]);
     float *y = (float *)operand(b, call->output);
@@ -346,14 +346,6 @@ static void compute_pair(backend *b, const sf_op_call *call, int multiplies) {
         float v = q[locate(call->output, &call->inputs[1], i)];
         y[i] = multiplies ? u * v : u + v;
     }
-}
-
-static void compute_add(backend *b, const sf_op_call *call) {
-    compute_pair(b, call, 0);
-}
-
-static void compute_multiply(backend *b, const sf_op_call *call) {
-    compute_pair(b, call, 1);
 }
 
 static void compute_sigmoid(backend *b, const sf_op_call *call) {
@@ -414,16 +406,16 @@ static sf_status submit(void *instance, const sf_op_call *call,
     return SF_OK;
 }
 
-#define RUN(op)                                                                                    \
+#define RUN(op, function)                                                                          \
     static sf_status run_##op(void *instance, const sf_op_call *call) {                            \
-        return submit(instance, call, compute_##op);                                               \
+        return submit(instance, call, function);                                                   \
     }
-RUN(copy)
-RUN(add)
-RUN(multiply)
-RUN(sigmoid)
-RUN(affine)
-RUN(linear)
+RUN(copy, compute_copy)
+RUN(add, compute_pair)
+RUN(multiply, compute_pair)
+RUN(sigmoid, compute_sigmoid)
+RUN(affine, compute_affine)
+RUN(linear, compute_linear)
 
 static int supports_linear(const sf_op_call *call) {
     const sf_linear_attributes *attributes = call->attributes;
