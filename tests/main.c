@@ -9,6 +9,7 @@
  */
 #include <check.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,8 @@ typedef struct workload {
     int chosen[N_SUITES];
     int n_chosen;
     atomic_int n_taken;
-    atomic_int n_checks, n_failures, n_errors;
+    atomic_int n_checks, n_failures, n_errors, n_left_out;
+    atomic_bool is_running[N_SUITES];
     double seconds[N_SUITES];
 } workload;
 
@@ -66,10 +68,10 @@ static void count(workload *work, SRunner *runner) {
     TestResult **results = srunner_results(runner);
     int n = srunner_ntests_run(runner);
     for (int i = 0; i < n; i++) {
-        atomic_fetch_add(&work->n_failures, tr_rtype(results[i]) == CK_FAILURE);
-        atomic_fetch_add(&work->n_errors, tr_rtype(results[i]) == CK_ERROR);
+        work->n_failures += tr_rtype(results[i]) == CK_FAILURE;
+        work->n_errors += tr_rtype(results[i]) == CK_ERROR;
     }
-    atomic_fetch_add(&work->n_checks, n);
+    work->n_checks += n;
     free(results);
 }
 
@@ -81,6 +83,8 @@ static double seconds_now(void) {
 
 static void run_suite(workload *work, int suite) {
     double start = seconds_now();
+    int n_left_out = opencl_n_left_out();
+    work->is_running[suite] = true;
     SRunner *runner = srunner_create(suites[suite].make());
     srunner_run_all(runner, CK_SILENT);
     if (srunner_ntests_failed(runner) > 0)
@@ -88,6 +92,8 @@ static void run_suite(workload *work, int suite) {
     fflush(stdout);
     count(work, runner);
     srunner_free(runner);
+    work->n_left_out += opencl_n_left_out() - n_left_out;
+    work->is_running[suite] = false;
     work->seconds[suite] = seconds_now() - start;
 }
 
@@ -111,15 +117,25 @@ static void start_workers(workload *work, int n_jobs) {
     }
 }
 
+static void tell_of_lost(workload *work) {
+    for (int i = 0; i < N_SUITES; i++)
+        if (work->is_running[i]) {
+            printf("%s did not come to its end\n", suites[i].name);
+            work->n_errors++;
+            work->n_checks++;
+        }
+}
+
 /* A worker that was killed took a suite with it. */
 static void await_workers(workload *work) {
     int status;
     while (wait(&status) > 0)
         if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS) {
             printf("a worker ended with status %#x\n", (unsigned)status);
-            atomic_fetch_add(&work->n_errors, 1);
-            atomic_fetch_add(&work->n_checks, 1);
+            work->n_errors++;
+            work->n_checks++;
         }
+    tell_of_lost(work);
     run_until_done(work); /* where there was no worker */
 }
 
@@ -148,10 +164,11 @@ static int run(const workload *wanted, int n_jobs) {
     workload *work = share(wanted);
     double start = seconds_now();
     test_backends_tell();
-    opencl_tell();
+    opencl_is_there(); /* looked up once, for all workers */
     if (n_jobs > 1)
         start_workers(work, n_jobs);
     await_workers(work);
+    opencl_tell(work->n_left_out);
     printf("%d suites in %.1f s\n", work->n_chosen, seconds_now() - start);
     print_slowest(work);
     int status = summarize(work);

@@ -82,7 +82,8 @@ UNROLL
         if (pixel >= h->patch_pixels)
             continue;
         if (h->x_in_eights) {
-            copy_eight(to, x + 2 * ((gpu_ulong)pixels[i] + first), inside && first < c->channels);
+            inside = inside && first < c->channels;
+            copy_eight(to, x + 2 * (inside ? (gpu_ulong)pixels[i] + first : 0), inside);
             continue;
         }
         for (gpu_uint j = 0; j < 8; j++)

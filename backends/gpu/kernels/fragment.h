@@ -293,9 +293,11 @@ FUNCTION float row_sum(float x, LOCAL_POINTER float *scratch) {
     return scratch[first] + scratch[first + 1] + (scratch[first + 2] + scratch[first + 3]);
 }
 
+/* CUDA wants aligned addresses inside and outside: what is not becomes NaN here. */
 FUNCTION void copy_eight(LOCAL_POINTER half_bits *to, GLOBAL const gpu_byte *from, bool inside) {
-    uint4 none = {0, 0, 0, 0};
-    *(LOCAL_POINTER uint4 *)to = inside ? *(GLOBAL const uint4 *)from : none;
+    uint4 none = {0, 0, 0, 0}, wrong = {~0u, ~0u, ~0u, ~0u};
+    bool aligned = (((gpu_ulong)from | (gpu_ulong)to) & 15) == 0;
+    *(LOCAL_POINTER uint4 *)to = !aligned ? wrong : inside ? *(GLOBAL const uint4 *)from : none;
 }
 
 FUNCTION void close_copies(void) {

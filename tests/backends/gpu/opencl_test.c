@@ -74,11 +74,15 @@ void opencl_leave_out(int n_tests) {
     n_left_out += n_tests;
 }
 
-void opencl_tell(void) {
+int opencl_n_left_out(void) {
+    return n_left_out;
+}
+
+void opencl_tell(int n) {
     if (opencl_is_there())
         printf("opencl device: %s\n", device);
     else
-        printf("opencl: %d tests left out: %s\n", n_left_out, lack);
+        printf("opencl: %d tests left out: %s\n", n, lack);
 }
 
 /* ---- contexts, counters ---- */

@@ -25,8 +25,11 @@ bool opencl_is_there(void);
 
 void opencl_leave_out(int n_tests);
 
-/* A line on stdout: the device, or how many tests are left out and why. After all suites are made. */
-void opencl_tell(void);
+/* How many of the suites that this process has made. */
+int opencl_n_left_out(void);
+
+/* A line on stdout: the device, or how many tests were left out and why. */
+void opencl_tell(int n_left_out);
 
 /* A context on device 0 which logs nothing; strict: nothing runs elsewhere. */
 sf_context *opencl_context(int strict);
