@@ -2,6 +2,7 @@
  * `sfumato bench`: times components of a model, or ops alone.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -98,9 +99,9 @@ static json_int_t peak_resident_bytes(void) {
     long long kilobytes = 0;
     struct rusage usage;
     FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof line, status))
-        if (sscanf(line, "VmHWM: %lld kB", &kilobytes) == 1)
-            break;
+    while (status && !kilobytes && fgets(line, sizeof line, status))
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kilobytes = strtoll(line + 6, NULL, 10);
     if (status)
         fclose(status);
     if (!kilobytes && getrusage(RUSAGE_SELF, &usage) == 0)

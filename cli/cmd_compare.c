@@ -292,6 +292,7 @@ static int compare(sf_context *context, sf_pipeline *pipeline, const values *giv
             drawn = draw_cell(context, pipeline, given, found, i, k, reference);
     int status = drawn == SF_OK ? save(context, given, found, reference) : session_failed(context);
     sf_image_free(reference);
+    found->reference = NULL;
     return status;
 }
 
@@ -329,7 +330,8 @@ static int run_in_context(sf_context *context, const values *given, comparison *
     int status = EXIT_FAILED;
     if (!folder)
         return EXIT_FAILED;
-    found->cells = calloc((size_t)found->n_samplers * (size_t)found->n_steps, sizeof *found->cells);
+    size_t n_cells = (size_t)found->n_samplers * (size_t)found->n_steps;
+    found->cells = n_cells > 0 ? calloc(n_cells, sizeof *found->cells) : NULL;
     if (!found->cells)
         fprintf(stderr, "sfumato: out of memory\n");
     else if (sf_pipeline_load(context, folder, &pipeline) != SF_OK)

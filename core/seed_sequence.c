@@ -5,7 +5,6 @@
 #include "core/seed_sequence.h"
 
 #include <assert.h>
-#include <string.h>
 
 #define MOST_WORDS (SF_SEED_MOST_POOL + 2 * SF_SEED_MOST_KEYS)
 
@@ -46,10 +45,9 @@ static size_t gather(uint64_t entropy, const uint64_t *keys, size_t n_keys, size
 
 void sf_seed_sequence(uint64_t entropy, const uint64_t *keys, size_t n_keys, size_t n_pool,
                       uint32_t *state, size_t n_state) {
-    uint32_t pool[SF_SEED_MOST_POOL], words[MOST_WORDS];
+    uint32_t pool[SF_SEED_MOST_POOL] = {0}, words[MOST_WORDS] = {0};
     hash in = {0x43b0d7e5u, 0x931e8875u}, out = {0x8b51f9ddu, 0x58f38dedu};
     assert(n_pool >= 4 && n_pool <= SF_SEED_MOST_POOL && n_keys <= SF_SEED_MOST_KEYS);
-    memset(words, 0, sizeof words);
     size_t n_words = gather(entropy, keys, n_keys, n_pool, words);
     for (size_t i = 0; i < n_pool; i++)
         pool[i] = hash_word(&in, words[i]);

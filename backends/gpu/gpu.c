@@ -18,11 +18,12 @@ const sf_op_entry *const gpu_entries[GPU_N_ENTRIES] = {
 #undef GPU_OP
 };
 
+/* op: that of one of the entries, as the library calls these alone. */
 static const sf_op_entry *find_entry(const char *op) {
-    for (int i = 0; i < GPU_N_ENTRIES; i++)
-        if (strcmp(gpu_entries[i]->op, op) == 0)
-            return gpu_entries[i];
-    return NULL;
+    int i = 0;
+    while (i < GPU_N_ENTRIES - 1 && strcmp(gpu_entries[i]->op, op) != 0)
+        i++;
+    return gpu_entries[i];
 }
 
 /* ---- opening ---- */

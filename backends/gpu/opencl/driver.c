@@ -215,7 +215,7 @@ static sf_status open_queue(gpu_device *device) {
 }
 
 sf_status gpu_driver_open(const sf_host *host, int index, gpu_device **device) {
-    found_device found;
+    found_device found = {0};
     sf_status status = find_device(host, index, &found);
     if (status != SF_OK)
         return status;
