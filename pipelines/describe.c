@@ -86,8 +86,7 @@ static json_t *drawing_json(const sf_drawing *drawing, const sf_sampler *sampler
 
 static sf_status describe(sf_drawing *drawing, const sf_sampler *sampler, json_t *stages,
                           char **json) {
-    drawing->n_sampler_tensors = sf_sampler_n_tensors(sampler);
-    sf_drawing_keep_room(drawing);
+    sf_drawing_keep_room(drawing, sampler);
     SF_TRY(plan_stages(drawing));
     SF_TRY(add_stages(drawing, sf_sampler_n_evaluations(sampler), stages));
     json_t *whole = drawing_json(drawing, sampler, stages);

@@ -82,11 +82,11 @@ static sf_status fit_device(sf_drawing *drawing, const sf_stage *const *stages, 
         needed, ctx->backend->name, has, lacking);
 }
 
-void sf_drawing_keep_room(sf_drawing *drawing) {
-    sf_stage *const stages[] = {&drawing->text_stage, &drawing->denoise_stage,
-                                &drawing->decode_stage};
-    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
-        stages[i]->device_beside = bytes_of_latents(drawing);
+void sf_drawing_keep_room(sf_drawing *drawing, const sf_sampler *sampler) {
+    drawing->n_sampler_tensors = sf_sampler_n_tensors(sampler);
+    drawing->text_stage.device_beside = bytes_of_latents(drawing);
+    drawing->denoise_stage.device_beside = bytes_of_latents(drawing);
+    drawing->decode_stage.device_beside = bytes_of_latents(drawing);
 }
 
 sf_status sf_drawing_fit(sf_drawing *drawing) {

@@ -64,7 +64,7 @@ typedef struct sf_drawing {
     sf_spec embedding_spec;
     sf_stage text_stage, denoise_stage, decode_stage;
     sf_memory_use memory;
-    int n_sampler_tensors; /* of the latents' shape; known before sf_drawing_fit() */
+    int n_sampler_tensors; /* of the latents' shape; set by sf_drawing_keep_room() */
 
     /* while a picture is drawn */
     sf_eager *eager;
@@ -91,8 +91,8 @@ void sf_text_stage_init(sf_drawing *drawing);
 void sf_denoise_stage_init(sf_drawing *drawing);
 void sf_decode_stage_init(sf_drawing *drawing);
 
-/* Tells the stages, before they are planned, what they leave of a device's memory to the latents. */
-void sf_drawing_keep_room(sf_drawing *drawing);
+/* Before stages are planned: counts the sampler's tensors, for which they leave room in a device's memory. */
+void sf_drawing_keep_room(sf_drawing *drawing, const sf_sampler *sampler);
 
 /*
  * Plans the memory of the drawing, all of whose stages are planned: fills drawing->memory. Streams

@@ -193,8 +193,7 @@ static sf_status check_sampler(sf_drawing *drawing) {
     const sf_sampler_options options = sf_drawing_sampler_options(drawing);
     SF_TRY(sf_sampler_new(drawing->ctx, &drawing->pipeline->scheduler, &options, &sampler));
     drawing->options.steps = sf_sampler_n_steps(sampler);
-    drawing->n_sampler_tensors = sf_sampler_n_tensors(sampler);
-    sf_drawing_keep_room(drawing);
+    sf_drawing_keep_room(drawing, sampler);
     sf_sampler_free(sampler);
     return SF_OK;
 }

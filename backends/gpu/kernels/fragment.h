@@ -86,22 +86,22 @@ FUNCTION gpu_uint local_address(const void *p) {
     return (gpu_uint)__cvta_generic_to_shared(p);
 }
 
-FUNCTION fragment take_rows(const half_bits *p, gpu_uint pitch) {
+/* Four matrices of 8 x 8, of which each lane names a row at p. */
+FUNCTION fragment load_matrices(const half_bits *p) {
     fragment f;
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(f.x[0]), "=r"(f.x[1]), "=r"(f.x[2]), "=r"(f.x[3])
-                 : "r"(local_address(p + LANE_ROW(LANE) * pitch + LANE_COLUMN(LANE)))
+                 : "r"(local_address(p))
                  : "memory");
     return f;
 }
 
+FUNCTION fragment take_rows(const half_bits *p, gpu_uint pitch) {
+    return load_matrices(p + LANE_ROW(LANE) * pitch + LANE_COLUMN(LANE));
+}
+
 FUNCTION fragment take_other_rows(const half_bits *p, gpu_uint pitch) {
-    fragment f;
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(f.x[0]), "=r"(f.x[1]), "=r"(f.x[2]), "=r"(f.x[3])
-                 : "r"(local_address(p + LANE_OTHER_ROW(LANE) * pitch + LANE_OTHER_COLUMN(LANE)))
-                 : "memory");
-    return f;
+    return load_matrices(p + LANE_OTHER_ROW(LANE) * pitch + LANE_OTHER_COLUMN(LANE));
 }
 
 FUNCTION fragment take_other_columns(const half_bits *p, gpu_uint pitch) {
