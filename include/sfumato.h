@@ -2,7 +2,8 @@
  * Sfumato: pictures from diffusion models, on any device that has a plugin.
  *
  * The header goes from the general to the special: status and context, pictures from a model folder
- * (what most programs need), then tensors, single components, samplers, the tokenizer and backends.
+ * (what most programs need), then tensors, single components, samplers, the tokenizer and backends. It
+ * stays one file, longer than others, because it is the one that programs include.
  *
  * Conventions
  *   - A fallible function returns sf_status; its results go through the last pointers, which are
